@@ -1,0 +1,125 @@
+"""One exception root for wrong input, one enumeration for numerical failure.
+
+Wrong input raises; the message names the argument, the value, what was expected and the nearest valid word.
+Numerical failure never raises: it is a :class:`Status`, one per trajectory or per sample, that says what to try next.
+"""
+
+import difflib
+import enum
+import reprlib
+
+__all__ = ["DynetError", "ArgumentError", "CertificateError", "MissingExtraError", "ScenarioError", "Status", "nearest"]
+
+
+class DynetError(Exception):
+    """Root of every error that dynet raises on purpose."""
+
+
+class ArgumentError(DynetError, ValueError):
+    """An argument that cannot be used.
+
+    Parameters
+    ----------
+    name : str
+        The argument, as the caller wrote it.
+    value : object
+        What was given.
+    expected : str
+        What would have been accepted.
+    choices : iterable of str, optional
+        The valid words; the one nearest to `value` is suggested.
+
+    Examples
+    --------
+    >>> print(ArgumentError("activation", "tahn", "the name of an activation", choices=["relu", "tanh"]))
+    activation='tahn': expected the name of an activation (relu, tanh); did you mean 'tanh'?
+    """
+
+    def __init__(self, name, value, expected, *, choices=None):
+        self.name, self.value, self.expected = name, value, expected
+        shown = value if isinstance(value, Shown) else reprlib.repr(value)
+        text = f"{name}={shown}: expected {expected}"
+        if choices is not None:
+            choices = [str(c) for c in choices]
+            text += f" ({', '.join(choices)})"
+            word = nearest(value, choices)
+            if word is not None:
+                text += f"; did you mean {word!r}?"
+        super().__init__(text)
+
+
+class Shown(str):
+    """A value that is already in words, such as ``an array of shape (2, 3)``: shown without quotes."""
+
+
+class ScenarioError(DynetError):
+    """A scenario file that cannot be used: names the file, the key path, the value and what was expected."""
+
+
+class CertificateError(DynetError):
+    """A certificate file that cannot be read: tampered with, of an unknown version, or incomplete."""
+
+
+class MissingExtraError(DynetError):
+    """An optional dependency that is not installed; the message gives the command that installs it."""
+
+    def __init__(self, what, extra):
+        super().__init__(f"{what} needs the optional dependency '{extra}'; "
+                         f"install it with: pip install \"dynet-contraction[{extra}]\"")
+
+
+def nearest(word, choices):
+    """The choice that is spelled most like `word`, or None when none is close.
+
+    >>> nearest("hopfeild", ["hopfield", "lorenz"])
+    'hopfield'
+    """
+    lowered = {str(c).lower(): str(c) for c in choices}
+    match = difflib.get_close_matches(str(word).lower(), lowered, n=1, cutoff=0.5)
+    return lowered[match[0]] if match else None
+
+
+class Status(enum.IntEnum):
+    """How a computation ended; ask :attr:`ok`, and read :attr:`remedy` when it is not.
+
+    >>> Status.OK.ok, Status.NONFINITE.ok
+    (True, False)
+    >>> print(Status.MAX_STEPS)
+    max_steps: the step limit was reached before the end; raise max_steps, loosen rtol, or use a stiff method
+    """
+
+    OK = 0
+    NONFINITE = 1
+    MAX_STEPS = 2
+    STEP_UNDERFLOW = 3
+    INTERRUPTED = 4
+    MAX_ITERATIONS = 5
+
+    @property
+    def ok(self):
+        return self is Status.OK
+
+    @property
+    def word(self):
+        """The status in one lower-case word, as it stands in files and tables."""
+        return self.name.lower()
+
+    @property
+    def remedy(self):
+        """What happened and what to try next."""
+        return _REMEDIES[self]
+
+    def __str__(self):
+        return f"{self.word}: {self.remedy}"
+
+
+_REMEDIES = {
+    Status.OK: "finished",
+    Status.NONFINITE: "the state left the finite numbers; the solution may blow up there: shorten the time span, "
+                      "or check the signs in the equation and the size of dt",
+    Status.MAX_STEPS: "the step limit was reached before the end; raise max_steps, loosen rtol, or use a stiff method",
+    Status.STEP_UNDERFLOW: "the step fell below the rounding of t; loosen rtol and atol, look for a discontinuity in "
+                           "the right-hand side there, or use a stiff method",
+    Status.INTERRUPTED: "stopped on request before the end; the part that was computed is kept",
+    Status.MAX_ITERATIONS: "the iteration limit was reached before the tolerance; raise max_iterations or tol",
+}
