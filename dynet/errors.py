@@ -64,8 +64,10 @@ class MissingExtraError(DynetError):
     """An optional dependency that is not installed; the message gives the command that installs it."""
 
     def __init__(self, what, extra):
-        super().__init__(f"{what} needs the optional dependency '{extra}'; "
-                         f"install it with: pip install \"dynet-contraction[{extra}]\"")
+        super().__init__(
+            f"{what} needs the optional dependency '{extra}'; "
+            f'install it with: pip install "dynet-contraction[{extra}]"'
+        )
 
 
 def nearest(word, choices):
@@ -94,6 +96,7 @@ class Status(enum.IntEnum):
     STEP_UNDERFLOW = 3
     INTERRUPTED = 4
     MAX_ITERATIONS = 5
+    PRECISION = 6
 
     @property
     def ok(self):
@@ -116,10 +119,12 @@ class Status(enum.IntEnum):
 _REMEDIES = {
     Status.OK: "finished",
     Status.NONFINITE: "the state left the finite numbers; the solution may blow up there: shorten the time span, "
-                      "or check the signs in the equation and the size of dt",
+    "or check the signs in the equation and the size of dt",
     Status.MAX_STEPS: "the step limit was reached before the end; raise max_steps, loosen rtol, or use a stiff method",
     Status.STEP_UNDERFLOW: "the step fell below the rounding of t; loosen rtol and atol, look for a discontinuity in "
-                           "the right-hand side there, or use a stiff method",
+    "the right-hand side there, or use a stiff method",
     Status.INTERRUPTED: "stopped on request before the end; the part that was computed is kept",
     Status.MAX_ITERATIONS: "the iteration limit was reached before the tolerance; raise max_iterations or tol",
+    Status.PRECISION: "rounding in double precision keeps the residual above what tol asks for; the bound that was "
+    "reached is returned: raise tol, or scale the model",
 }

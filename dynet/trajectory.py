@@ -1,0 +1,289 @@
+"""Trajectories: the states at the save times, with the labels, the statuses and what the solver did.
+
+A batch that loses a trajectory keeps the others; the rows that a failed trajectory did not reach are NaN.
+"""
+
+from __future__ import annotations
+
+import html
+import itertools
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from .errors import ArgumentError, Shown, Status
+from .linalg.norms import Norm
+
+__all__ = ["Trajectory"]
+
+
+class Trajectory:
+    """The result of :func:`dynet.simulate`.
+
+    Attributes
+    ----------
+    t : ndarray, shape (k,)
+        Save times.
+    x : ndarray, shape (k, n) or (batch, k, n)
+        States; NaN after a trajectory failed.
+    status : Status, or tuple of Status for a batch
+    t_stop : float or ndarray, shape (batch,)
+        The time that each trajectory reached.
+    labels : tuple of str
+        One name per state.
+    stats : dict
+        Method, tolerances, accepted and rejected steps, wall time in seconds.
+    model : VectorField or None
+        What was simulated; None for a trajectory read from a file.
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> run = dn.simulate(dn.models.Lorenz(), [1.0, 1.0, 1.0], t=[0.0, 0.5, 1.0])
+    >>> run.x.shape, run.status.ok
+    ((3, 3), True)
+    """
+
+    def __init__(self, t, x, *, status, t_stop, labels, stats=None, model=None):
+        self.t, self.x = np.asarray(t, dtype=float), np.asarray(x, dtype=float)
+        self.status, self.t_stop, self.labels = status, t_stop, tuple(labels)
+        self.stats, self.model = dict(stats or {}), model
+
+    @property
+    def batch(self):
+        """Number of trajectories, None for a single one."""
+        return self.x.shape[0] if self.x.ndim == 3 else None
+
+    @property
+    def n(self):
+        """Number of states."""
+        return self.x.shape[-1]
+
+    @property
+    def statuses(self):
+        """The statuses as a tuple, also for a single trajectory."""
+        return (self.status,) if self.batch is None else self.status
+
+    @property
+    def ok(self):
+        """Whether every trajectory reached the end."""
+        return all(status.ok for status in self.statuses)
+
+    @property
+    def final(self):
+        """The states at the last save time, shape (n,) or (batch, n)."""
+        return self.x[..., -1, :]
+
+    def at(self, t):
+        """States at other times, interpolated between save times.
+
+        Cubic Hermite interpolation when the model is at hand, with an error of the fourth power of the save interval;
+        linear otherwise. For the solver's own dense output, name the times in :func:`dynet.simulate`.
+
+        Parameters
+        ----------
+        t : float or array_like, shape (m,)
+            Within the save times.
+
+        Returns
+        -------
+        ndarray, shape (n,), (m, n), (batch, n) or (batch, m, n)
+
+        Raises
+        ------
+        ArgumentError
+            For a time outside the save times.
+        """
+        times = np.atleast_1d(np.asarray(t, dtype=float))
+        low, high = self.t[0], self.t[-1]
+        if times.ndim != 1 or not np.all((times >= low) & (times <= high)):
+            raise ArgumentError("t", t, f"times between {low:g} and {high:g}")
+        if self.t.size == 1:
+            right = np.zeros(times.size, int)
+            out = self.x[..., right, :]
+        else:
+            right = np.clip(np.searchsorted(self.t, times, side="left"), 1, self.t.size - 1)
+            h = self.t[right] - self.t[right - 1]
+            s = ((times - self.t[right - 1]) / h)[:, None]
+            a, b = self.x[..., right - 1, :], self.x[..., right, :]
+            out = a + s * (b - a)
+            if self.model is not None:
+                h = h[:, None]
+                slope = b - a
+                da = self._slopes(right - 1) * h
+                db = self._slopes(right) * h
+                out = out + s * (1 - s) * ((1 - s) * (da - slope) - s * (db - slope))
+            exact = times == self.t[right]  # keep saved rows bit for bit
+            out = np.where(exact[:, None], b, out)
+        return out if np.ndim(t) else out[..., 0, :]
+
+    def _slopes(self, rows):
+        """The right-hand side at saved rows, shape like ``x[..., rows, :]``."""
+        return np.stack([self.model.rhs(self.t[r], self.x[..., r, :]) for r in rows], axis=-2)
+
+    def distance(self, norm=None, to=None):
+        """Distances over time: between the trajectories of a batch, or to something else.
+
+        Parameters
+        ----------
+        norm : Norm or 1, 2, inf, optional
+            Euclidean by default.
+        to : Trajectory or array_like, shape (n,), (k, n) or (batch, k, n), optional
+            What to measure from. By default each trajectory from the one before it.
+
+        Returns
+        -------
+        ndarray, shape (batch - 1, k), or (k,) or (batch, k) with `to`
+
+        Examples
+        --------
+        >>> import numpy as np, dynet as dn
+        >>> @dn.vector_field(n=1)
+        ... def decay(t, x, p, dx):
+        ...     dx[0] = -x[0]
+        >>> run = dn.simulate(decay, [[0.0], [1.0]], t=[0.0, 1.0])
+        >>> bool(np.allclose(run.distance(), [[1.0, np.exp(-1)]]))
+        True
+        """
+        norm = norm if isinstance(norm, Norm) else Norm(2 if norm is None else norm)
+        if to is None:
+            if self.batch is None or self.batch < 2:
+                raise ArgumentError("to", to, "a state or a trajectory, because there is a single trajectory here")
+            return norm.length(self.x[1:] - self.x[:-1])
+        other = to.x if isinstance(to, Trajectory) else np.asarray(to, dtype=float)
+        if other.shape[-1:] != (self.n,):
+            raise ArgumentError("to", Shown(f"shape {other.shape}"), f"a last axis of {self.n} states")
+        if isinstance(to, Trajectory) and (to.t.shape != self.t.shape or np.any(to.t != self.t)):
+            raise ArgumentError("to", Shown("a trajectory with other save times"), "the same save times")
+        return norm.length(self.x - other)
+
+    def to_xarray(self):
+        """The states as an :class:`xarray.DataArray` with named axes (trajectory, time, state)."""
+        import xarray
+
+        axes = (("time", "state"), ("trajectory", "time", "state"))[self.x.ndim - 2]
+        data = xarray.DataArray(self.x, dims=axes, coords={"time": self.t, "state": list(self.labels)}, name="x")
+        data.attrs.update({k: v for k, v in self.stats.items() if isinstance(v, (str, int, float))})
+        return data
+
+    def save(self, path):
+        """Write netCDF-4 (HDF5): ``x``, ``time``, ``state``, ``status``, ``t_stop``; written whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Ends in ``.nc`` by convention.
+        """
+        import h5netcdf
+
+        path = Path(path)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        x = self.x[None] if self.batch is None else self.x
+        try:
+            with h5netcdf.File(temporary, "w") as file:
+                file.dimensions = {"trajectory": x.shape[0], "time": x.shape[1], "state": x.shape[2]}
+                file.create_variable("time", ("time",), data=self.t)
+                names = file.create_variable("state", ("state",), dtype=_text())
+                names[...] = np.array(self.labels, dtype=object)
+                file.create_variable("x", ("trajectory", "time", "state"), data=x)
+                file.create_variable("status", ("trajectory",), data=np.array(self.statuses, dtype=np.int8))
+                file.create_variable("t_stop", ("trajectory",), data=np.atleast_1d(self.t_stop))
+                file.attrs["stats"] = json.dumps(self.stats, default=str)
+                file.attrs["single"] = int(self.batch is None)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path):
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        ArgumentError
+            For a missing file, or one that holds no trajectory.
+        """
+        import h5netcdf
+
+        path = Path(path)
+        if not path.is_file():
+            raise ArgumentError("path", str(path), "an existing file")
+        try:
+            with h5netcdf.File(path, "r") as file:
+                x, t, t_stop = (file[name][...] for name in ("x", "time", "t_stop"))
+                status = tuple(Status(int(s)) for s in file["status"][...])
+                labels = [s.decode() if isinstance(s, bytes) else str(s) for s in file["state"][...]]
+                stats, single = json.loads(file.attrs["stats"]), bool(file.attrs["single"])
+        except (OSError, KeyError, ValueError) as error:
+            raise ArgumentError("path", str(path), f"a trajectory written by Trajectory.save ({error})") from None
+        if single:
+            return cls(t, x[0], status=status[0], t_stop=float(t_stop[0]), labels=labels, stats=stats)
+        return cls(t, x, status=status, t_stop=t_stop, labels=labels, stats=stats)
+
+    def plot(self, ax=None, states=None, **options):
+        """Draw states over time; returns the matplotlib axes.
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+        states : sequence of int or str, optional
+            Indices or labels; the first six by default.
+        options
+            Passed to ``ax.plot``.
+        """
+        if ax is None:
+            import matplotlib.pyplot as plt
+
+            ax = plt.figure().add_subplot()
+        chosen = range(min(6, self.n)) if states is None else [self.index(s) for s in states]
+        for color, i in zip(itertools.cycle(f"C{k}" for k in range(10)), chosen, strict=False):
+            lines = self.x[..., i] if self.batch is not None else self.x[None, :, i]
+            for number, line in enumerate(lines):
+                ax.plot(self.t, line, **{"color": color, "label": None if number else self.labels[i], **options})
+        ax.set_xlabel("time")
+        ax.set_ylabel("state")
+        ax.legend()
+        return ax
+
+    def index(self, state):
+        """The position of a state given by its label or its position."""
+        if isinstance(state, (int, np.integer)) and -self.n <= state < self.n:
+            return int(state)
+        if str(state) in self.labels:
+            return self.labels.index(str(state))
+        raise ArgumentError("state", state, f"a label, or a position below {self.n}", choices=self.labels[:20])
+
+    def __repr__(self):
+        shape = "" if self.batch is None else f"{self.batch} trajectories, "
+        return (
+            f"Trajectory({shape}{self.t.size} times from {self.t[0]:g} to {self.t[-1]:g}, {self.n} states, "
+            f"{self._status_words()})"
+        )
+
+    def __str__(self):
+        lines = [repr(self)]
+        for number, status in enumerate(self.statuses):
+            if not status.ok:
+                lines.append(
+                    f"  trajectory {number} stopped at t = {np.atleast_1d(self.t_stop)[number]:g}: {status.remedy}"
+                )
+                if len(lines) > 5:
+                    lines.append("  ...")
+                    break
+        return "\n".join(lines)
+
+    def _status_words(self):
+        counts = Counter(status.word for status in self.statuses)
+        return ", ".join(word if self.batch is None else f"{count} {word}" for word, count in counts.items())
+
+    def _repr_html_(self):
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def _text():
+    import h5py
+
+    return h5py.string_dtype()
