@@ -1,0 +1,110 @@
+"""Graphs and matrices as couplings; files in, labels kept, missing weights named."""
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse as sp
+
+from dynet.errors import ArgumentError
+from dynet.fields.graph import DATASETS, coupling_matrix, load_graph
+
+
+def test_a_directed_edge_lets_its_tail_act_on_its_head():
+    graph = nx.DiGraph()
+    graph.add_edge("tail", "head", weight=3.0)
+    matrix, labels = coupling_matrix(graph)
+    assert labels == ("tail", "head")
+    assert matrix.tolist() == [[0.0, 0.0], [3.0, 0.0]]
+
+
+def test_large_sparse_graphs_stay_sparse_and_small_ones_become_dense():
+    ring = nx.cycle_graph(200)
+    sparse, _ = coupling_matrix(ring)
+    dense, _ = coupling_matrix(nx.cycle_graph(20))
+    assert sp.issparse(sparse) and isinstance(dense, np.ndarray)
+    assert np.array_equal(sparse.toarray(), nx.to_numpy_array(ring))
+
+
+def test_matrices_pass_through():
+    array = np.array([[0.0, 1.0], [2.0, 0.0]])
+    for source in (array, array.tolist(), sp.csr_array(array), sp.coo_matrix(array)):
+        matrix, labels = coupling_matrix(source)
+        assert labels is None
+        assert np.array_equal(matrix if isinstance(matrix, np.ndarray) else matrix.toarray(), array)
+
+
+def test_an_edge_without_weight_among_weighted_ones_is_named():
+    graph = nx.Graph()
+    graph.add_edge("a", "b", weight=1.0)
+    graph.add_edge("b", "c", wieght=2.0)
+    with pytest.raises(ArgumentError, match=r"'b'-'c' has no 'weight'.*1 of 2 lack it.*did you mean 'wieght'"):
+        coupling_matrix(graph)
+
+
+@pytest.mark.parametrize("value", ["heavy", np.nan, np.inf])
+def test_a_weight_that_is_no_number_is_named(value):
+    graph = nx.Graph()
+    graph.add_edge(0, 1, weight=value)
+    with pytest.raises(ArgumentError, match="edge 0-1"):
+        coupling_matrix(graph)
+
+
+@pytest.mark.parametrize("bad", [np.ones((2, 3)), [[1.0, np.nan], [0.0, 1.0]], np.ones(3), "abc", nx.Graph()])
+def test_what_is_no_coupling_is_refused(bad):
+    with pytest.raises(ArgumentError, match="coupling"):
+        coupling_matrix(bad)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_data_sets_load_by_name(name):
+    assert load_graph(name).number_of_edges() > 0
+
+
+def _example():
+    graph = nx.DiGraph()
+    graph.add_edge("a", "b", weight=2.0)
+    graph.add_edge("b", "c", weight=-0.5)
+    graph.add_edge("a", "c", weight=1.0)
+    return graph
+
+
+def test_files_of_every_kind_give_the_same_coupling(tmp_path):
+    graph = _example()
+    matrix, _ = coupling_matrix(graph)
+    nx.write_graphml(graph, tmp_path / "g.graphml")
+    nx.write_gml(graph, tmp_path / "g.gml")
+    (tmp_path / "g.edgelist").write_text("# a comment\na b 2.0\nb c -0.5\na c 1.0\n")
+    (tmp_path / "g.csv").write_text("source,target,weight\na,b,2.0\nb,c,-0.5\na,c,1.0\n")
+    scipy.io.mmwrite(tmp_path / "g.mtx", sp.coo_array(matrix))
+    sp.save_npz(tmp_path / "g.npz", sp.csr_array(matrix))
+    for name in ("g.graphml", "g.gml", "g.edgelist", "g.csv", "g.mtx", "g.npz"):
+        got, _ = coupling_matrix(load_graph(tmp_path / name, directed=True))
+        assert np.array_equal(got, matrix), name
+
+
+def test_a_missing_file_is_named_with_its_neighbour(tmp_path):
+    (tmp_path / "network.graphml").write_text("")
+    with pytest.raises(ArgumentError, match=r"netwrok.*existing file.*did you mean 'network.graphml'"):
+        load_graph(tmp_path / "netwrok.graphml")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "word"),
+    [
+        ("g.edgelist", "a b 1.0\na b c d\n", "line 2"),
+        ("g.edgelist", "a b heavy\n", "a number as weight in line 1"),
+        ("g.edgelist", "\n", "at least one edge"),
+        ("g.graphml", "not xml", "readable"),
+        ("g.mtx", "%%MatrixMarket nonsense", "readable"),
+    ],
+)
+def test_malformed_files_say_where(tmp_path, name, text, word):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ArgumentError, match=word):
+        load_graph(tmp_path / name)
+
+
+def test_an_unknown_name_gets_the_nearest():
+    with pytest.raises(ArgumentError, match="did you mean 'karate_club'"):
+        load_graph("karate_clubb")
