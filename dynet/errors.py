@@ -8,6 +8,8 @@ import difflib
 import enum
 import reprlib
 
+_REPR = reprlib.Repr(maxstring=200, maxother=120)  # paths stay whole, arrays become short
+
 __all__ = ["DynetError", "ArgumentError", "CertificateError", "MissingExtraError", "ScenarioError", "Status", "nearest"]
 
 
@@ -27,7 +29,9 @@ class ArgumentError(DynetError, ValueError):
     expected : str
         What would have been accepted.
     choices : iterable of str, optional
-        The valid words; the one nearest to `value` is suggested.
+        The valid words; the one nearest to `word` is suggested.
+    word : str, optional
+        The misspelled word, when it is not `value` itself.
 
     Examples
     --------
@@ -35,14 +39,14 @@ class ArgumentError(DynetError, ValueError):
     activation='tahn': expected the name of an activation (relu, tanh); did you mean 'tanh'?
     """
 
-    def __init__(self, name, value, expected, *, choices=None):
+    def __init__(self, name, value, expected, *, choices=None, word=None):
         self.name, self.value, self.expected = name, value, expected
-        shown = value if isinstance(value, Shown) else reprlib.repr(value)
+        shown = value if isinstance(value, Shown) else _REPR.repr(value)
         text = f"{name}={shown}: expected {expected}"
         if choices is not None:
             choices = [str(c) for c in choices]
             text += f" ({', '.join(choices)})"
-            word = nearest(value, choices)
+            word = nearest(value if word is None else word, choices)
             if word is not None:
                 text += f"; did you mean {word!r}?"
         super().__init__(text)

@@ -232,6 +232,7 @@ def _lane_data(model, x0, params, u):
                 value,
                 f"a parameter of {model.name} that may differ from trajectory to trajectory{where}",
                 choices=slices or None,
+                word=key,
             )
         shape = np.shape(model.params[key])
         array = np.asarray(value, dtype=float)

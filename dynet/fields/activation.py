@@ -43,8 +43,9 @@ class Activation:
         certified.
     parameter : float
         The one number that some activations take (the leak of ``leaky_relu``).
-    turns : tuple of float
-        Where the derivative has a local extremum or jumps; between two turns it is monotone.
+    turns : tuple of float, optional
+        Where the derivative has a local extremum or jumps; between two turns it is monotone. Unknown when None, and the
+        slopes on an interval are then bounded by :attr:`slopes`.
     code : str, optional
         The name of the compiled scalar twin in :mod:`dynet.fields.kernels`. Without one, the function's own source
         is compiled.
@@ -64,7 +65,7 @@ class Activation:
     derivative: Callable | None = field(default=None, repr=False, compare=False)
     slopes: tuple[float, float] | None = None
     parameter: float = 0.0
-    turns: tuple[float, ...] = field(default=(), repr=False)
+    turns: tuple[float, ...] | None = field(default=None, repr=False)
     code: str | None = field(default=None, repr=False)
 
     def __post_init__(self):
@@ -115,7 +116,7 @@ class Activation:
         if np.any(~(lo <= hi)):
             raise ArgumentError("lo", lo, "an array that is nowhere above hi")
         low, high = (np.full(lo.shape, s) for s in self.slopes)
-        if self.derivative is None:
+        if self.derivative is None or self.turns is None:
             return low, high
         with np.errstate(invalid="ignore", over="ignore"):
             ends = [np.nan_to_num(self.derivative(np.clip(z, -1e300, 1e300), self.parameter)) for z in (lo, hi)]
@@ -153,7 +154,7 @@ _SILU = (-0.09983932012886693, 1.099839320128867)  # slopes at the two turns, ro
 _TABLE = {
     a.name: a
     for a in [
-        Activation("identity", lambda z, a: z, lambda z, a: np.ones_like(z), (1.0, 1.0), code="identity"),
+        Activation("identity", lambda z, a: z, lambda z, a: np.ones_like(z), (1.0, 1.0), turns=(), code="identity"),
         Activation(
             "relu",
             lambda z, a: np.maximum(z, 0.0),
@@ -190,12 +191,13 @@ _TABLE = {
             turns=(0.0,),
             code="logistic",
         ),
-        Activation("softplus", lambda z, a: np.logaddexp(0.0, z), _logistic, (0.0, 1.0), code="softplus"),
+        Activation("softplus", lambda z, a: np.logaddexp(0.0, z), _logistic, (0.0, 1.0), turns=(), code="softplus"),
         Activation(
             "elu",
             lambda z, a: np.where(z > 0, z, np.expm1(np.minimum(z, 0.0))),
             lambda z, a: np.exp(np.minimum(z, 0.0)),
             (0.0, 1.0),
+            turns=(),
             code="elu",
         ),
         Activation(

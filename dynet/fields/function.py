@@ -108,7 +108,7 @@ class FunctionField(VectorField):
         changed = dict(self.params)
         for key, value in _check_params(params).items():
             if key not in changed:
-                raise ArgumentError(key, value, f"a parameter of {self.name}", choices=changed)
+                raise ArgumentError(key, value, f"a parameter of {self.name}", choices=changed, word=key)
             if np.shape(value) != np.shape(changed[key]):
                 raise ArgumentError(key, describe(value), f"the shape {np.shape(changed[key])} that it had")
             changed[key] = value
@@ -154,8 +154,8 @@ class FunctionField(VectorField):
                 f"a function that writes all {self.n} components of dx",
             )
         for i, value in enumerate(out):
-            if not np.isscalar(value) and np.ndim(value) != 0:
-                raise ArgumentError(self.name, Shown(f"dx[{i}] is {describe(value)}"), "one number per component")
+            if isinstance(value, str) or np.ndim(value) != 0:
+                raise ArgumentError(self.name, Shown(f"dx[{i}] = {value!r}"), "one number per component")
 
 
 def vector_field(n, params=None, labels=None, inputs=0, input=None):

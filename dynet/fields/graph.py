@@ -88,6 +88,7 @@ def _check_weights(graph, weight, name):
             Shown(f"a graph whose edge {u!r}-{v!r} has no {weight!r}"),
             f"{weight!r} on every edge or on none ({len(missing)} of {len(edges)} lack it)",
             choices=others or None,
+            word=weight,
         )
     for u, v, value in edges:
         if value is None:
@@ -140,7 +141,7 @@ def load_graph(source, *, weight="weight", directed=None):
         )
     if not path.is_file():
         near = [p.name for p in path.parent.glob("*") if p.suffix in _READERS] if path.parent.is_dir() else []
-        raise ArgumentError("graph", str(source), "an existing file", choices=near or None)
+        raise ArgumentError("graph", str(source), "an existing file", choices=near or None, word=path.name)
     ending = path.suffix.lower()
     try:
         if ending == ".graphml":

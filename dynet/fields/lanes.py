@@ -177,6 +177,7 @@ class _Lanes(ast.NodeTransformer):
                 Shown(f"a use in {self.where}, line {node.lineno}"),
                 "a declared parameter",
                 choices=self.shapes,
+                word=node.attr,
             )
         return node.attr
 
@@ -223,6 +224,7 @@ def _substitute(definition, function, helpers, known):
                     Shown(f"a name in {function.__name__}, line {node.lineno}"),
                     "a defined name",
                     choices=sorted(local),
+                    word=node.id,
                 )
             return self._outside(node, outside[node.id])
 

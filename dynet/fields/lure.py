@@ -71,8 +71,8 @@ class LureField(VectorField):
         n = self.E.shape[0]
         self.units = self.G.shape[0]
         _check_shape("E", self.E, n, n)
-        _check_shape("F", self.F, n, self.units)
         _check_shape("G", self.G, self.units, n)
+        _check_shape("F", self.F, n, self.units)
         self.B = None if B is None else as_matrix("B", B)
         self.D = None if D is None else as_matrix("D", D)
         inputs = max((m.shape[-1] for m in (self.B, self.D) if m is not None), default=0)
@@ -147,7 +147,7 @@ class LureField(VectorField):
         current = {name: getattr(self, name) for name in known}
         for name in params:
             if name not in known:
-                raise ArgumentError(name, params[name], "a parameter of LureField", choices=known)
+                raise ArgumentError(name, params[name], "a parameter of LureField", choices=known, word=name)
         return LureField(**{**current, **params})
 
     def _units(self, t, x, u):

@@ -111,9 +111,9 @@ class Sinusoid(Signal):
         size = max(part.size for part in parts.values())
         for name, part in parts.items():
             if part.size not in (1, size):
-                raise ArgumentError(name, getattr(self, name), f"1 or {size} numbers, as the other parts have")
+                raise ArgumentError(name, getattr(self, name), f"1 or {size} numbers, as another part has")
             object.__setattr__(self, name, np.broadcast_to(part, size).copy())
-        if not (np.isscalar(self.period) and np.isfinite(self.period) and self.period > 0):
+        if isinstance(self.period, str) or np.ndim(self.period) or not (np.isfinite(self.period) and self.period > 0):
             raise ArgumentError("period", self.period, "a positive number")
 
     @property

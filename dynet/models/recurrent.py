@@ -38,7 +38,7 @@ class _Recurrent(LureField):
         A, labels = coupling_matrix(coupling, weight=arguments.get("edge_weight", "weight"))
         n = A.shape[0]
         scale = arguments["weight"]
-        if not np.isscalar(scale) or not np.isfinite(scale):
+        if isinstance(scale, (str, bool)) or np.ndim(scale) != 0 or not np.isfinite(scale):
             raise ArgumentError("weight", scale, "a finite number that multiplies the coupling matrix")
         leak = None
         if "leak" in arguments:
@@ -65,7 +65,9 @@ class _Recurrent(LureField):
     def replace(self, **params):
         for name in params:
             if name not in self._arguments:
-                raise ArgumentError(name, params[name], f"a parameter of {self.name}", choices=self._arguments)
+                raise ArgumentError(
+                    name, params[name], f"a parameter of {self.name}", choices=self._arguments, word=name
+                )
         return type(self)(self.coupling, **{**self._arguments, **params})
 
 

@@ -31,10 +31,10 @@ def test_difference_quotients_lie_in_the_declared_slopes(name, a, b):
 @pytest.mark.parametrize("name", NAMES)
 def test_declared_slopes_are_tight(name):
     phi = activation.get(name)
-    grid = np.concatenate([np.linspace(-30, 30, 6001), np.linspace(-2.41, 2.41, 20001)])
+    grid = np.concatenate([np.linspace(-1e3, 1e3, 6001), np.linspace(-2.41, 2.41, 20001)])
     slopes = phi.slope(grid)
     lo, hi = phi.slopes
-    assert slopes.min() <= lo + 1e-4 and slopes.max() >= hi - 1e-6
+    assert slopes.min() <= lo + 1e-5 and slopes.max() >= hi - 1e-6
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -47,13 +47,14 @@ def test_local_slopes_equal_the_extremes_of_a_fine_grid(name):
         least, most = phi.local_slopes(lo, hi)
         assert least <= slopes.min() and most >= slopes.max()
         if name != "sin":  # its slope interval is not tightened locally
-            kink = 1.0 if name.startswith(("relu", "leaky", "hard")) else 2e-3
+            kink = 1.0 if name.startswith(("relu", "leaky", "hard")) else 8e-3  # a cusp between two grid points
             assert least >= slopes.min() - kink and most <= slopes.max() + kink
 
 
 def test_the_slope_intervals_of_gelu_and_silu_are_rounded_outward():
-    from flint import arb
+    from flint import arb, ctx
 
+    ctx.prec = 200
     turn = arb(2).sqrt()
     top = (1 + (turn / arb(2).sqrt()).erf()) / 2 + turn * (-(turn**2) / 2).exp() / (2 * arb.pi()).sqrt()
     lo, hi = activation.get("gelu").slopes

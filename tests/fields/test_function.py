@@ -139,7 +139,7 @@ def _bad(kind):
         ("parameter", "did you mean 'gain'"),
         ("arguments", r"a function of the arguments \(t, x, p, dx\)"),
         ("global", "undefined_name"),
-        ("string", "numbers"),
+        ("string", "one number per component"),
         ("object", "thing"),
     ],
 )

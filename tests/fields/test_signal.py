@@ -44,7 +44,7 @@ def test_one_channel_spreads_over_many(signal):
         (lambda: Constant([1.0, np.nan]), "value"),
         (lambda: Constant("abc"), "value"),
         (lambda: Sinusoid(1.0, period=0.0), "period"),
-        (lambda: Sinusoid([1.0, 2.0], 1.0, phase=[1.0, 2.0, 3.0]), "phase"),
+        (lambda: Sinusoid([1.0, 2.0], 1.0, phase=[1.0, 2.0, 3.0]), "amplitude"),
         (lambda: Piecewise([1.0, 1.0], [0.0, 1.0, 2.0]), "times"),
         (lambda: Piecewise([1.0], [0.0]), "values"),
         (lambda: Tabulated([0.0, 1.0], [0.0, np.inf]), "values"),

@@ -125,6 +125,6 @@ def test_general_lure_field_with_rectangular_layers():
     expected = np.array([E @ v + F @ np.tanh(G @ v + B @ u + g) + D @ u + h for v in x])
     assert np.allclose(model.rhs(0.0, x), expected, atol=1e-14)
     assert np.allclose(run_block(model, 0.0, x, model.input), expected, atol=1e-13)
-    for name, value in dict(F=F.T, G=G.T, B=B.T, D=D.T, g=h, h=g).items():
+    for name, value in dict(F=F.T, G=G[:, :2], B=B.T, D=D[:, :1], g=h, h=g).items():
         with pytest.raises(ArgumentError, match=name):
             dn.models.Lure(**{**dict(E=E, F=F, G=G, B=B, D=D, g=g, h=h), name: value})
