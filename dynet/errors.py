@@ -8,7 +8,8 @@ import difflib
 import enum
 import reprlib
 
-_REPR = reprlib.Repr(maxstring=200, maxother=120)  # paths stay whole, arrays become short
+_REPR = reprlib.Repr()  # paths stay whole, arrays become short
+_REPR.maxstring, _REPR.maxother = 200, 120
 
 __all__ = ["DynetError", "ArgumentError", "CertificateError", "MissingExtraError", "ScenarioError", "Status", "nearest"]
 
