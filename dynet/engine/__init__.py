@@ -1,0 +1,1 @@
+"""Compiled loops over blocks of trajectories; knows functions and arrays, no model."""

@@ -1,0 +1,53 @@
+"""The block: the one shape in which the engine and a right-hand side meet.
+
+A compiled right-hand side maps a block ``y[n, W]``, W trajectories side by side, to their derivatives. One indirect call
+then serves W trajectories, and the innermost loop runs over them with unit stride. Because the signature is explicit, a
+driver is compiled once for all models and found again on disk by the next process.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from numba import types
+from numba.core.errors import NumbaExperimentalFeatureWarning
+
+__all__ = ["BlockRHS", "FASTMATH", "RHS", "RHS_TYPE"]
+
+# Numba calls functions as arguments experimental, on every such call; everything here rests on them and is tested.
+warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
+
+_matrix, _vector = types.float64[:, ::1], types.float64[::1]
+
+# t (W,), y (n, W), p (npar, W), reals, ints: data shared by all lanes, work (rows, W): scratch, out (n, W)
+RHS = types.void(_vector, _matrix, _matrix, _vector, types.int64[::1], _matrix, _matrix)
+RHS_TYPE = types.FunctionType(RHS)
+
+# Contraction to fused multiply-add and reciprocal division are welcome; NaN and infinity must keep their meaning, because
+# the statuses rest on them, and sums keep their order, because a trajectory must not depend on its neighbours.
+FASTMATH = {"contract", "nsz", "arcp"}
+
+
+class BlockRHS(NamedTuple):
+    """A compiled right-hand side with the data it reads.
+
+    Attributes
+    ----------
+    function : numba CFunc
+        Of signature :data:`RHS`.
+    n : int
+        Number of states.
+    work_rows : int
+        Rows of scratch that the function needs.
+    reals : ndarray of float64
+    ints : ndarray of int64
+        Constant data shared by all trajectories.
+    """
+
+    function: object
+    n: int
+    work_rows: int
+    reals: np.ndarray
+    ints: np.ndarray
