@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
 import importlib.util
 import inspect
 import os
@@ -16,34 +17,32 @@ import platform
 import sys
 import tempfile
 import textwrap
+import threading
 from pathlib import Path
 
 __all__ = ["cache_folder", "loaded", "module"]
 
-_INLINED = (
-    "math.py",
-    "engine/block.py",
-    "engine/explicit.py",
-    "engine/fixed_point.py",
-    "fields/signal.py",
-    "fields/kernels.py",
-)
+_INLINED = ("math.py", "engine/*.py", "fields/*.py")  # generated code may inline functions of these
 _modules = {}
+_lock = threading.RLock()  # two threads that ask for one module get one
 
 
 def cache_folder():
     """Where generated modules lie: ``$DYNET_CACHE``, or the user's cache folder, or a temporary one."""
-    wanted = [os.environ.get("DYNET_CACHE")] if os.environ.get("DYNET_CACHE") else []
-    if not wanted:
-        home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        wanted = [os.path.join(home, "dynet"), os.path.join(tempfile.gettempdir(), f"dynet-{os.getuid()}")]
-    for folder in map(Path, wanted):
+    return _cache_folder(os.environ.get("DYNET_CACHE"), os.environ.get("XDG_CACHE_HOME"))
+
+
+@functools.cache
+def _cache_folder(wanted, home):
+    candidates = [wanted] if wanted else [os.path.join(home or os.path.expanduser("~/.cache"), "dynet")]
+    for folder in map(Path, candidates):
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):  # asking for the rights would not find a disk that is read-only
+                return folder.resolve()
         except OSError:
             continue
-        if os.access(folder, os.W_OK):
-            return folder
+    # Modules are executed, so they must not lie where another user could have put them: a folder of this process alone.
     return Path(tempfile.mkdtemp(prefix="dynet-"))
 
 
@@ -58,15 +57,15 @@ def _surroundings():
     import llvmlite
     import numba
     import numpy
+    from llvmlite import binding
 
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
-    for name in _INLINED:
-        digest.update((root / name).read_bytes())
+    for path in sorted(path for pattern in _INLINED for path in root.glob(pattern)):
+        digest.update(path.read_bytes())
     versions = (numba.__version__, llvmlite.__version__, numpy.__version__, sys.version)
-    from llvmlite import binding
-
-    digest.update(repr((versions, platform.machine(), binding.get_host_cpu_name())).encode())
+    processor = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
+    digest.update(repr((versions, platform.machine(), processor)).encode())
     return digest.hexdigest()
 
 
@@ -92,15 +91,31 @@ def module(*pieces, tag):
     """
     text = "\n".join(p if isinstance(p, str) else textwrap.dedent(inspect.getsource(p)) for p in pieces)
     name = f"{tag}_{hashlib.sha256((_surroundings() + text).encode()).hexdigest()[:20]}"
-    if name not in _modules:
-        path = cache_folder() / f"{name}.py"
-        if not path.exists():  # a file that exists is whole: it got its name when it was complete
-            temporary = path.with_name(f".{name}.{os.getpid()}.tmp")
-            temporary.write_text(text)
+    with _lock:
+        if name not in _modules:
+            _modules[name] = _load(name, text)
+        return _modules[name]
+
+
+def _load(name, text):
+    folder = cache_folder()
+    path = folder / f"{name}.py"
+    if not path.exists():  # a file that exists is whole: it got its name when it was complete
+        handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)
+        try:
+            with open(handle, "w", encoding="utf-8") as file:
+                file.write(text)
             os.replace(temporary, path)
-        spec = importlib.util.spec_from_file_location(name, path)
-        fresh = importlib.util.module_from_spec(spec)
-        sys.modules[name] = fresh  # Numba unpickles cached code by module name
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    importlib.invalidate_caches()
+    spec = importlib.util.spec_from_file_location(name, path)
+    fresh = importlib.util.module_from_spec(spec)
+    sys.modules[name] = fresh  # Numba finds the module of cached code by its name
+    try:
         spec.loader.exec_module(fresh)
-        _modules[name] = fresh
-    return _modules[name]
+    except BaseException:
+        del sys.modules[name]  # it did not compile: asking again says so again
+        raise
+    return fresh
