@@ -4,7 +4,7 @@ For a matrix A and a norm, the log norm is :math:`\mu(A) = \lim_{h \to 0^+} (\|I
 :math:`\eta` of weights,
 
 .. math::
-    \|x\|_{\infty,[\eta]^{-1}} = \max_i |x_i|/\eta_i, \quad \mu = \max_i \big(a_{ii} + \sum_{j\ne i} |a_{ij}|\eta_j/\eta_i\big),\\
+    \|x\|_{\infty,[\eta]^{-1}} = \max_i |x_i|/\eta_i, \ \mu = \max_i \big(a_{ii} + \sum_{j\ne i} |a_{ij}|\eta_j/\eta_i\big),\\
     \|x\|_{1,[\eta]} = \sum_i \eta_i|x_i|, \quad \mu = \max_j \big(a_{jj} + \sum_{i\ne j} \eta_i|a_{ij}|/\eta_j\big),\\
     \|x\|_{2,P^{1/2}} = \sqrt{x^\top P x}, \quad \mu = \lambda_{\max}\ \text{of the pencil}\ ((A^\top P + PA)/2,\, P).
 

@@ -1,0 +1,289 @@
+r"""What the slopes of a Lur'e field leave of its Jacobian: Metzler majorants, exact where the structure allows it.
+
+The Jacobian of :math:`E x + F\Phi(Gx + \cdot)` is :math:`J(d) = E + F[d]G` with slopes :math:`d \in [lo, hi]`.
+
+*Rows share a slope* when F is diagonal (firing rate): row i of J is :math:`e_i + s_i g_i` with one number
+:math:`s_i`. *Columns share a slope* when G is diagonal (Hopfield, Persidskii, linear minus monotone). A weighted row sum of
+moduli is convex in each slope, so its maximum is at an end of the interval:
+
+- where the l-infinity log norm meets shared rows, or the l1 log norm shared columns, each row (column) is one of two:
+  a *choice* between two Metzler matrices;
+- in the other two cases the entries are independent, and one Metzler matrix, their entrywise maximum, is attained.
+
+Both are exact maxima over the hypercube of slopes, for any matrix E. Where neither F nor G is diagonal, the entrywise
+interval of J gives a majorant that is sound and may not be attained.
+
+References
+----------
+Davydov, Proskurnikov, Bullo, Non-Euclidean contractivity of recurrent neural networks, arXiv:2110.08298.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from ..linalg.rigorous import add_down, add_up, gamma, multiply_down, multiply_up
+
+__all__ = ["LureStructure", "Majorant"]
+
+
+@dataclass(frozen=True, eq=False)
+class Majorant:
+    """A Metzler matrix that dominates, with outward rounding, every Jacobian (or every row of a choice).
+
+    Attributes
+    ----------
+    off : ndarray or scipy.sparse.csr_array, shape (n, n)
+        Upper bounds on the moduli off the diagonal; zero diagonal.
+    high, low : ndarray, shape (n,)
+        Bounds on the diagonal.
+    """
+
+    off: object
+    high: np.ndarray
+    low: np.ndarray
+
+    def matrix(self):
+        """The Metzler matrix itself, in floating point."""
+        if isinstance(self.off, np.ndarray):
+            return self.off + np.diag(self.high)
+        from scipy.sparse import diags_array
+
+        return (self.off + diags_array(self.high)).tocsr()
+
+    def transposed(self):
+        """The majorant of the transposed Jacobians."""
+        return Majorant(self.off.T if isinstance(self.off, np.ndarray) else self.off.T.tocsr(), self.high, self.low)
+
+
+@dataclass(frozen=True, eq=False)
+class LureStructure:
+    """The numbers that a certificate of a Lur'e field is about.
+
+    Attributes
+    ----------
+    E, F, G : ndarray (diagonal as a vector, or dense) or scipy.sparse.csr_array
+    lo, hi : ndarray, shape (m,)
+        Bounds on the slope of each unit.
+    """
+
+    E: object
+    F: object
+    G: object
+    lo: np.ndarray
+    hi: np.ndarray
+
+    @property
+    def n(self):
+        return self.E.shape[0]
+
+    def check(self):
+        """Raise ValueError unless the shapes fit and all numbers are finite, with lo <= hi."""
+        n, m = self.n, self.G.shape[0]
+        shapes = {"E": (n, n), "F": (n, m), "G": (m, n)}
+        for name, shape in shapes.items():
+            matrix = getattr(self, name)
+            if (matrix.shape * 2 if matrix.ndim == 1 else matrix.shape) != shape:
+                raise ValueError(f"{name} has shape {matrix.shape}, not {shape}")
+            if not np.isfinite(matrix if isinstance(matrix, np.ndarray) else matrix.data).all():
+                raise ValueError(f"{name} is not finite")
+        if self.lo.shape != (m,) or self.hi.shape != (m,) or not np.all(self.lo <= self.hi):
+            raise ValueError("the slope bounds do not fit")
+        if not (np.isfinite(self.lo).all() and np.isfinite(self.hi).all()):
+            raise ValueError("the slope bounds are not finite")
+
+    @property
+    def shared(self):
+        """``"rows"``, ``"columns"`` or ``"neither"``: what shares a slope."""
+        if _is_diagonal(self.F):
+            return "rows"
+        return "columns" if _is_diagonal(self.G) else "neither"
+
+    @property
+    def exact(self):
+        """Whether the majorants are attained by some slopes."""
+        return self.shared != "neither"
+
+    def slopes(self):
+        """The interval of the shared slope of each row (column): the diagonal matrix times the unit's slope, outward."""
+        scale = _vector(self.F if self.shared == "rows" else self.G)
+        ends = [(multiply_down(scale, d), multiply_up(scale, d)) for d in (self.lo, self.hi)]
+        return np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
+
+    def majorants(self, p):
+        """The Metzler matrices whose rows bound the log norm for p = inf; for p = 1, of the transposed Jacobians.
+
+        For p = 2 the entrywise maximum alone, which dominates every Jacobian.
+
+        Returns
+        -------
+        list of Majorant
+            Two for a choice, one otherwise.
+        """
+        if self.shared == "neither":
+            found = [self._interval()]
+        else:
+            ends = self._ends()
+            choice = (p == math.inf and self.shared == "rows") or (p == 1 and self.shared == "columns")
+            found = ends if choice else [_maximum(*ends)]
+        return [m.transposed() for m in found] if p == 1 else found
+
+    def _aligned(self):
+        """E and the matrix A of ``E + [s] A`` or ``E + A [s]`` on one sparsity pattern, and the slope index of each entry."""
+        A = self.G if self.shared == "rows" else self.F
+        dense = any(isinstance(m, np.ndarray) and m.ndim == 2 for m in (self.E, A))
+        if dense:
+            E, A = (_dense(m) for m in (self.E, A))
+            row, col = np.indices(E.shape, sparse=True)
+            return E, A, row, col
+        from scipy.sparse import coo_array
+
+        (er, ec, ev), (ar, ac, av) = _entries(self.E), _entries(A)
+        place = np.arange(self.n)
+        row, col = np.concatenate([er, ar, place]), np.concatenate([ec, ac, place])
+        pad = np.zeros
+        data_e = np.concatenate([ev, pad(av.size + self.n)])
+        data_a = np.concatenate([pad(ev.size), av, pad(self.n)])
+        E = coo_array((data_e, (row, col)), shape=(self.n, self.n)).tocsr()
+        A = coo_array((data_a, (row, col)), shape=(self.n, self.n)).tocsr()
+        rows = np.repeat(place, np.diff(E.indptr))
+        return E, A, rows, E.indices
+
+    def _ends(self):
+        """The majorants of the family at the lower and at the upper slopes."""
+        E, A, row, col = self._aligned()
+        shared = row if self.shared == "rows" else col
+        e, a = (m if isinstance(m, np.ndarray) else m.data for m in (E, A))
+        found = []
+        for s in self.slopes():
+            s = s[shared]
+            low, high = add_down(e, multiply_down(s, a)), add_up(e, multiply_up(s, a))
+            moduli = np.maximum(np.abs(low), np.abs(high))
+            if isinstance(E, np.ndarray):
+                np.fill_diagonal(moduli, 0.0)
+                found.append(Majorant(moduli, np.diagonal(high).copy(), np.diagonal(low).copy()))
+            else:
+                own = row == col
+                moduli[own] = 0.0
+                off = type(E)((moduli, E.indices, E.indptr), shape=E.shape)
+                found.append(Majorant(off, high[own], low[own]))  # every diagonal entry is on the pattern
+        return found
+
+    def _interval(self):
+        """Entrywise bounds on ``E + F [d] G`` for dense or sparse F and G that are not diagonal."""
+        centre, radius = (self.lo + self.hi) / 2, (self.hi - self.lo) / 2
+        E, F, G = (_dense(m) for m in (self.E, self.F, self.G))
+        middle = E + (F * centre) @ G
+        spread = (np.abs(F) * radius) @ np.abs(G)
+        size = np.abs(E) + (np.abs(F) * (np.abs(centre) + radius)) @ np.abs(G)
+        spread = spread * (1 + 1e-9) + gamma(3 * F.shape[1] + 20) * size * (1 + 1e-9)
+        low, high = np.nextafter(middle - spread, -np.inf), np.nextafter(middle + spread, np.inf)
+        off = np.maximum(np.abs(low), np.abs(high))
+        np.fill_diagonal(off, 0.0)
+        return Majorant(off, np.diagonal(high).copy(), np.diagonal(low).copy())
+
+    def exact_rows(self, p):
+        """The matrices of :meth:`majorants` in exact arithmetic.
+
+        Returns
+        -------
+        list of (diagonal, off)
+            ``diagonal`` a list of Fraction, ``off`` a list of dicts column -> positive Fraction; transposed for p = 1.
+        """
+        if self.shared == "neither":
+            ends = self._exact_interval()
+        else:
+            ends = self._exact_ends()
+            choice = (p == math.inf and self.shared == "rows") or (p == 1 and self.shared == "columns")
+            if not choice:
+                ends = [_exact_maximum(*ends)]
+        if p != 1:
+            return ends
+        turned = []
+        for diagonal, off in ends:
+            columns = [{} for _ in off]
+            for i, row in enumerate(off):
+                for j, value in row.items():
+                    columns[j][i] = value
+            turned.append((diagonal, columns))
+        return turned
+
+    def _exact_ends(self):
+        scale = [Fraction(v) for v in _vector(self.F if self.shared == "rows" else self.G)]
+        ends = [[s * Fraction(d) for s, d in zip(scale, limit, strict=True)] for limit in (self.lo, self.hi)]
+        E, A, row, col = self._aligned()
+        if isinstance(E, np.ndarray):
+            row, col = np.broadcast_arrays(row, col)
+            entries = zip(row.ravel(), col.ravel(), E.ravel(), A.ravel(), strict=True)
+        else:
+            entries = zip(row, col, E.data, A.data, strict=True)
+        made = [([Fraction(0)] * self.n, [{} for _ in range(self.n)]) for _ in ends]
+        for i, j, e, a in entries:
+            if e == 0 and a == 0:
+                continue
+            e, a, i, j = Fraction(float(e)), Fraction(float(a)), int(i), int(j)
+            for (diagonal, off), s in zip(made, ends, strict=True):
+                value = e + s[i if self.shared == "rows" else j] * a
+                if i == j:
+                    diagonal[i] = value
+                elif value:
+                    off[i][j] = abs(value)
+        return made
+
+    def _exact_interval(self):
+        E, F, G = ([[Fraction(float(v)) for v in row] for row in _dense(m)] for m in (self.E, self.F, self.G))
+        lo, hi = ([Fraction(float(v)) for v in limit] for limit in (self.lo, self.hi))
+        diagonal, off = [], []
+        for i, row in enumerate(E):
+            off.append({})
+            for j, e in enumerate(row):
+                products = [F[i][k] * G[k][j] for k in range(len(G))]
+                low, high = e, e
+                for q, a, b in zip(products, lo, hi, strict=True):
+                    low, high = low + min(q * a, q * b), high + max(q * a, q * b)
+                if i == j:
+                    diagonal.append(high)
+                elif low or high:
+                    off[i][j] = max(abs(low), abs(high))
+        return [(diagonal, off)]
+
+
+def _maximum(first, second):
+    off = np.maximum(first.off, second.off) if isinstance(first.off, np.ndarray) else first.off.maximum(second.off)
+    return Majorant(off, np.maximum(first.high, second.high), np.minimum(first.low, second.low))
+
+
+def _exact_maximum(first, second):
+    diagonal = [max(a, b) for a, b in zip(first[0], second[0], strict=True)]
+    off = [
+        {j: max(a.get(j, 0), b.get(j, 0)) for j in a.keys() | b.keys()}
+        for a, b in zip(first[1], second[1], strict=True)
+    ]
+    return diagonal, off
+
+
+def _is_diagonal(matrix):
+    return isinstance(matrix, np.ndarray) and matrix.ndim == 1
+
+
+def _vector(matrix):
+    return np.asarray(matrix, dtype=float)
+
+
+def _dense(matrix):
+    if not isinstance(matrix, np.ndarray):
+        return matrix.toarray()
+    return np.diag(matrix) if matrix.ndim == 1 else matrix
+
+
+def _entries(matrix):
+    """Row, column and value of the stored entries of a diagonal or sparse matrix."""
+    if isinstance(matrix, np.ndarray):
+        place = np.arange(matrix.size)
+        return place, place, matrix
+    coo = matrix.tocoo()
+    return coo.row, coo.col, coo.data

@@ -1,0 +1,178 @@
+r"""Bounds that hold in spite of rounding.
+
+Three tools. *Directed* sums and products of arrays: the rounding error of a floating-point sum or product is itself a
+floating-point number, so its sign tells which neighbour bounds the exact result. *Row quotients*: an upper bound on
+:math:`\max_i d_i + (M\eta)_i/\eta_i` for nonnegative M from one product and an a priori error bound. *Positive
+definiteness*: if the Cholesky factorisation of a matrix shifted down by a bound on its own backward error runs to the end,
+the matrix is positive definite, whatever was rounded on the way.
+
+References
+----------
+Dekker, A floating-point technique for extending the available precision, Numerische Mathematik 18, 1971.
+Rump, Verification of positive definiteness, BIT Numerical Mathematics 46, 2006.
+Higham, Accuracy and Stability of Numerical Algorithms, second edition, 2002, chapters 3 and 10.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+__all__ = [
+    "add_down",
+    "add_up",
+    "gamma",
+    "is_positive_definite",
+    "is_positive_definite_exact",
+    "multiply_down",
+    "multiply_up",
+    "quotient_up",
+]
+
+UNIT = 2.0**-53
+_SPLIT = 134217729.0  # 2**27 + 1
+_TINY = 1e-280  # below this size a product's error may not be representable
+
+
+def add_up(x, y):
+    """The least float that is not below the exact ``x + y``, elementwise.
+
+    >>> print(add_up(0.1, 0.2) >= 0.3, add_up(0.5, 0.25))
+    True 0.75
+    """
+    total = x + y
+    return np.where(_sum_error(x, y, total) > 0, np.nextafter(total, np.inf), total)
+
+
+def add_down(x, y):
+    """The largest float that is not above the exact ``x + y``, elementwise."""
+    total = x + y
+    return np.where(_sum_error(x, y, total) < 0, np.nextafter(total, -np.inf), total)
+
+
+def multiply_up(x, y):
+    """A float that is not below the exact ``x * y`` (the least one unless it underflows), elementwise."""
+    product = x * y
+    return np.where(_product_error(x, y, product) > 0, np.nextafter(product, np.inf), product)
+
+
+def multiply_down(x, y):
+    """A float that is not above the exact ``x * y`` (the largest one unless it underflows), elementwise."""
+    product = x * y
+    return np.where(_product_error(-x, y, -product) > 0, np.nextafter(product, -np.inf), product)
+
+
+def gamma(k):
+    """The factor ``k u / (1 - k u)`` that bounds the relative error of k roundings, itself rounded up."""
+    return k * UNIT / (1 - k * UNIT) * (1 + 4 * UNIT)
+
+
+def quotient_up(diagonal, off, weights):
+    r"""Upper bounds on :math:`d_i + (M w)_i / w_i`, one for each row.
+
+    Parameters
+    ----------
+    diagonal : ndarray, shape (n,)
+        Upper bounds on d.
+    off : ndarray (n, n) or scipy.sparse.csr_array
+        Nonnegative upper bounds on M; its diagonal is zero.
+    weights : ndarray, shape (n,)
+        Positive, between 1e-100 and 1e100.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    sums = off @ weights
+    terms = np.diff(off.indptr) if hasattr(off, "indptr") else np.full(len(weights), off.shape[1])
+    present = np.asarray((off != 0).sum(axis=1)).ravel() > 0
+    # the sum of k nonnegative products has a relative error of at most k + 1 roundings; 1e-290 covers underflow
+    high = np.nextafter(sums * (1 + 2 * (terms + 2) * UNIT) + 1e-290, np.inf)
+    quotient = np.where(present, np.nextafter(high / weights, np.inf), 0.0)
+    return add_up(diagonal, quotient)
+
+
+def is_positive_definite(Q, formation_error=0.0):
+    """Whether every symmetric matrix within `formation_error` of Q (in the spectral norm) is positive definite, proven.
+
+    Parameters
+    ----------
+    Q : ndarray, shape (n, n)
+        Symmetric.
+    formation_error : float
+        Bound on the spectral norm of the difference between Q and the matrix that is meant.
+
+    Returns
+    -------
+    bool
+        True is a proof. False says nothing: the matrix may be definite by less than about ``n u trace(Q)``.
+
+    Examples
+    --------
+    >>> is_positive_definite(np.array([[2.0, 1.0], [1.0, 2.0]])), is_positive_definite(np.array([[1.0, 1.0], [1.0, 1.0]]))
+    (True, False)
+    """
+    Q = np.asarray(Q, dtype=float)
+    n = len(Q)
+    diagonal = np.diagonal(Q)
+    if not (np.isfinite(Q).all() and np.isfinite(formation_error) and np.array_equal(Q, Q.T) and (diagonal > 0).all()):
+        return False
+    g = gamma(n + 2)
+    backward = g / (1 - g) * diagonal.sum() * (1 + 1e-9) + 4 * n * (2 * (n + 2) + diagonal.max()) * 5e-324
+    shifted = Q.copy()
+    np.fill_diagonal(shifted, np.nextafter(diagonal - np.nextafter(backward + formation_error, np.inf), -np.inf))
+    try:
+        np.linalg.cholesky(shifted)
+    except np.linalg.LinAlgError:
+        return False
+    return True
+
+
+def is_positive_definite_exact(Q):
+    """Whether a symmetric matrix of rationals is positive definite, by fraction-free elimination in integers.
+
+    >>> is_positive_definite_exact([[Fraction(2), Fraction(1)], [Fraction(1), Fraction(1, 2)]])
+    False
+    """
+    n = len(Q)
+    denominator = 1
+    for row in Q:
+        for entry in row:
+            denominator = max(denominator, Fraction(entry).denominator)  # dyadic rationals: the largest is a multiple
+    rows = [[int(Fraction(entry) * denominator) for entry in row] for row in Q]
+    if any(Fraction(int_entry, denominator) != Fraction(entry)
+           for int_row, row in zip(rows, Q, strict=True) for int_entry, entry in zip(int_row, row, strict=True)):  # fmt: skip
+        raise ValueError("the entries are not dyadic rationals")
+    before = 1
+    for k in range(n):
+        pivot = rows[k][k]  # the leading minor of order k + 1
+        if pivot <= 0:
+            return False
+        for i in range(k + 1, n):
+            factor = rows[i][k]
+            for j in range(k + 1, n):
+                rows[i][j] = (rows[i][j] * pivot - factor * rows[k][j]) // before
+        before = pivot
+    return True
+
+
+def _sum_error(x, y, total):
+    """The exact error ``x + y - total`` (Knuth)."""
+    part = total - x
+    return (x - (total - part)) + (y - part)
+
+
+def _product_error(x, y, product):
+    """The exact error ``x y - product`` (Dekker); positive where it cannot be represented."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        a, b = _split(x), _split(y)
+        error = ((a[0] * b[0] - product) + a[0] * b[1] + a[1] * b[0]) + a[1] * b[1]
+    exact = (np.abs(product) > _TINY) | (x == 0) | (y == 0)
+    return np.where(exact & np.isfinite(error), error, 1.0)
+
+
+def _split(x):
+    big = _SPLIT * x
+    high = big - (big - x)
+    return high, x - high
