@@ -109,8 +109,8 @@ def simulate(
 
     p, batch, signal = _lane_data(model, x0, params, u)
     single = batch is None
-    y0 = np.ascontiguousarray(np.broadcast_to(np.atleast_2d(x0), (batch or 1, model.n)))
-    p = np.ascontiguousarray(np.broadcast_to(np.atleast_2d(p), (y0.shape[0], p.shape[-1])))
+    y0 = np.array(np.broadcast_to(np.atleast_2d(x0), (batch or 1, model.n)), order="C")
+    p = np.array(np.broadcast_to(np.atleast_2d(p), (y0.shape[0], p.shape[-1])), order="C")
     if threads is None:
         threads = (os.cpu_count() or 1) if y0.size * (t1 - t0 > 0) > 20_000 else 1
 

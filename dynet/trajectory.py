@@ -144,7 +144,7 @@ class Trajectory:
         >>> @dn.vector_field(n=1)
         ... def decay(t, x, p, dx):
         ...     dx[0] = -x[0]
-        >>> run = dn.simulate(decay, [[0.0], [1.0]], t=[0.0, 1.0])
+        >>> run = dn.simulate(decay, [[0.0], [1.0]], t=1.0, save=2)
         >>> bool(np.allclose(run.distance(), [[1.0, np.exp(-1)]]))
         True
         """
@@ -182,6 +182,10 @@ class Trajectory:
         path = Path(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         x = self.x[None] if self.batch is None else self.x
+        if x.shape[1:] != (self.t.size, len(self.labels)):
+            raise ArgumentError(
+                "x", Shown(f"shape {x.shape}"), f"{self.t.size} times and {len(self.labels)} labels, as given"
+            )
         try:
             with h5netcdf.File(temporary, "w") as file:
                 file.dimensions = {"trajectory": x.shape[0], "time": x.shape[1], "state": x.shape[2]}

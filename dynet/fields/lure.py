@@ -222,7 +222,8 @@ def product(matrix, x):
     """``matrix @ x`` along the last axis of `x`, for each of the three kinds of matrix."""
     if not isinstance(matrix, np.ndarray):
         return (matrix @ x.reshape(-1, x.shape[-1]).T).T.reshape(*x.shape[:-1], matrix.shape[0])
-    return matrix * x if matrix.ndim == 1 else x @ matrix.T
+    # one product a state, not one for the batch: a state's result must not depend on its neighbours
+    return matrix * x if matrix.ndim == 1 else np.matvec(matrix, x)
 
 
 def diagonal_of(matrix):

@@ -172,14 +172,15 @@ def row_choice_perron(rows, tol=None):
     ----------
     rows : list of one or two Metzler matrices (n, n)
     tol : float, optional
-        Wanted gap relative to the size of the matrices; 1e-12 up to n = 2000 and 1e-7 above by default.
+        Wanted gap relative to the size of the matrices; by default 1e-15 up to n = 300, 1e-12 up to 2000, and
+        1e-7 above.
 
     Returns
     -------
     Perron
     """
     n = rows[0].shape[0]
-    tol = (1e-12 if n <= 2000 else 1e-7) if tol is None else tol
+    tol = (1e-15 if n <= 300 else 1e-12 if n <= 2000 else 1e-7) if tol is None else tol
     diagonals = [np.asarray(M.diagonal()) for M in rows]
     offs = [_without_diagonal(M) for M in rows]
     scale = max(np.abs(d).max(initial=0.0) for d in diagonals) + max(np.abs(o).sum() / n for o in offs)
