@@ -5,8 +5,9 @@ is accepted or rejected lane by lane with selects, not branches; a lane that has
 queue, so nobody waits for the slowest. A lane's arithmetic does not depend on its neighbours: a trajectory has the same
 bits alone, in any batch, on any number of threads.
 
-The loop below is the source of every method's driver. It is copied, together with the stage arithmetic unrolled from the
-method's tableau, into a module of its own and compiled there once (see :mod:`dynet.engine.codegen`).
+The loop below, :func:`drive`, serves all methods: the arithmetic of a step comes in through a pointer, generated from the
+method's tableau by :mod:`dynet.engine.stages`. It is copied into a module of its own, compiled there once, and found again
+by the next process (see :mod:`dynet.engine.codegen`).
 
 References
 ----------
@@ -24,6 +25,7 @@ import numpy as np
 from ..errors import Status
 from ..math import rough_power
 from . import codegen, tableaus
+from .stages import attempt_of
 
 __all__ = ["Solution", "integrate"]
 
@@ -31,6 +33,7 @@ OK, NONFINITE, MAX_STEPS, STEP_UNDERFLOW, INTERRUPTED = range(5)
 assert [Status(k).word for k in range(5)] == ["ok", "nonfinite", "max_steps", "step_underflow", "interrupted"]
 
 FORCED = 60  # steps at the rounding limit after which a stuck lane is not exploding
+ROUNDING = 4e-15  # a step of less than this part of t is lost in the rounding of t
 LOOK = 64  # attempts between two reports of progress
 
 
@@ -89,8 +92,10 @@ def integrate(
     Solution
     """
     tableau = tableaus.TABLEAUS[method]
+    y0, p, save = (np.ascontiguousarray(a, dtype=float) for a in (y0, p, save))
     batch, n = y0.shape
-    save = np.ascontiguousarray(save, dtype=float)
+    assert n == block.n and n > 0 and p.shape[0] == batch and p.ndim == 2 and save.ndim == 1, "shapes"
+    assert t0 < t1 and (tableau.error is not None or dt > 0), "a positive span of time, a positive step"
     if lanes is None:
         lanes = min(batch, max(8, min(128, 1 << int(np.log2(max(1.0, 1500 / n))))))
     solution = Solution(
@@ -98,15 +103,17 @@ def integrate(
         np.zeros(batch, np.int64), np.zeros(batch, np.int64),
     )  # fmt: skip
     monitor = np.zeros(2) if monitor is None else monitor
-    drive = _driver(method)
+    driver = _driver()
     numbers = np.array([t0, t1, rtol, atol, dt or 0.0, 1.0 / tableau.order, batch, float(tableau.error is not None)])
 
     def run(piece):
         wide = min(lanes, piece.stop - piece.start)
-        scratch = (np.zeros((3, n, wide)), np.zeros((tableau.stages, n, wide)), np.zeros((p.shape[1], wide)),
-                   np.zeros((block.work_rows, wide)), np.zeros((10, wide)), np.zeros((2, wide), np.int64))  # fmt: skip
-        drive(block.function, block.reals, block.ints, y0[piece], p[piece], numbers, save, tableau.dense(),
-              np.array([wide, max_steps]), monitor, *scratch, *(field[piece] for field in solution))  # fmt: skip
+        shapes = (3, n, wide), (tableau.stages, n, wide), (p.shape[1], wide), (block.work_rows, wide), (10, wide)
+        scratch = (*(_aligned(shape) for shape in shapes), np.zeros((2, wide), np.int64))
+        driver(
+            attempt_of(tableau, wide == 1), block.function, block.reals, block.ints, y0[piece], p[piece], numbers, save,
+            tableau.dense(), np.array([wide, max_steps]), monitor, *scratch, *(field[piece] for field in solution),
+        )  # fmt: skip
 
     threads = max(1, min(threads, batch // 8))
     ends = np.linspace(0, batch, threads + 1).astype(int)
@@ -115,20 +122,26 @@ def integrate(
         run(pieces[0])
     else:
         with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(run, pieces))
+            try:
+                list(pool.map(run, pieces))
+            except BaseException:  # Ctrl-C in this thread: the others stop at their next step
+                monitor[1] = 1.0
+                raise
+    if monitor[1] == 0.0:
+        monitor[0] = 1.0  # pieces on several threads add up to one only nearly
     return solution
 
 
-def attempt(rhs, t, h, y, slopes, z, p, reals, ints, work, error, at, rtol, atol):
-    """One step of every lane: the new states into `z`, the stages into `slopes`, the sum of squared errors into `error`.
-
-    A stand-in: each method's module has its own, unrolled from the tableau by :func:`_stage_source`.
-    """
-    raise NotImplementedError
+def _aligned(shape):
+    """Zeros that start at a cache line: vector loads across two lines cost up to a quarter of the speed."""
+    size = int(np.prod(shape))
+    room = np.zeros(size + 8)
+    first = -room.ctypes.data % 64 // 8
+    return room[first : first + size].reshape(shape)
 
 
 def drive(
-    rhs, reals, ints, y0, p0, numbers, save, dense, sizes, monitor, states, slopes, p, work, rows, marks,
+    attempt, rhs, reals, ints, y0, p0, numbers, save, dense, sizes, monitor, states, slopes, p, work, rows, marks,
     x, status, t_stop, accepted, rejected,
 ):  # fmt: skip
     t0, t1, rtol, atol, dt, inverse_order = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
@@ -176,7 +189,8 @@ def drive(
                     if adaptive:
                         h[lane] = 0.01 * np.sqrt(size / speed) if size > 1e-10 and speed > 1e-10 else 1e-6
                         h[lane] = min(h[lane], t1 - t0) if speed < np.inf else 1e-6
-                    if save[0] <= t0:
+                        h[lane] = max(h[lane], 4 * ROUNDING * abs(t0))
+                    if save.size > 0 and save[0] <= t0:
                         for i in range(n):
                             x[owner[lane], 0, i] = y[i, lane]
                         saved[lane] = 1
@@ -225,13 +239,17 @@ def drive(
                         saved[lane] += 1
                         goal[lane] = save[saved[lane]] if saved[lane] < save.size else np.inf
 
-        for i in range(n):
-            for lane in range(lanes):
-                new, old, taken = z[i, lane], y[i, lane], good[lane]
-                y[i, lane] = new if taken > 0.0 else old
-            for lane in range(lanes):
-                new, old, taken = slopes[last, i, lane], slopes[0, i, lane], good[lane]
-                slopes[0, i, lane] = new if taken > 0.0 else old
+        if lanes > 1:
+            for i in range(n):
+                for lane in range(lanes):
+                    new, old, taken = z[i, lane], y[i, lane], good[lane]
+                    y[i, lane] = new if taken > 0.0 else old
+                for lane in range(lanes):
+                    new, old, taken = slopes[last, i, lane], slopes[0, i, lane], good[lane]
+                    slopes[0, i, lane] = new if taken > 0.0 else old
+        elif good[0] > 0.0:
+            y[:] = z
+            slopes[0] = slopes[last]
         for lane in range(lanes):
             new, old, taken = grown[lane], t[lane], good[lane]
             t[lane] = new if taken > 0.0 else old
@@ -249,7 +267,13 @@ def drive(
         trouble = 0
         for lane in range(lanes):
             step, time, tried, stuck, taken, busy = h[lane], t[lane], tries[lane], forced[lane], good[lane], goal[lane]
-            odd = (step <= 4e-15 * abs(time)) | (step <= 1e-300) | (time >= t1) | (tried >= limit_steps) | (stuck > 0.0)
+            odd = (
+                (step <= ROUNDING * abs(time))
+                | (step <= 1e-300)
+                | (time >= t1)
+                | (tried >= limit_steps)
+                | (stuck > 0.0)
+            )
             trouble += 1 if (odd | ((taken == 0.0) & fixed)) & (busy > -np.inf) else 0
         looks += 1
         stop = monitor[1] != 0.0
@@ -265,15 +289,15 @@ def drive(
                     elif forced[lane] > FORCED:
                         end = STEP_UNDERFLOW
                     forced[lane] += 1
-                    h[lane] = 4e-15 * max(abs(t[lane]), 1e-280)
+                    h[lane] = ROUNDING * max(abs(t[lane]), 1e-280)
                 elif t[lane] >= t1:
                     end = OK
                 elif not adaptive and good[lane] == 0.0:
                     end = NONFINITE
-                elif adaptive and (h[lane] <= 4e-15 * abs(t[lane]) or h[lane] < 1e-300):
+                elif adaptive and (h[lane] <= ROUNDING * abs(t[lane]) or h[lane] < 1e-300):
                     t_stop[owner[lane]] = t[lane]
                     forced[lane] = 1
-                    h[lane] = 4e-15 * max(abs(t[lane]), 1e-280)
+                    h[lane] = ROUNDING * max(abs(t[lane]), 1e-280)
                 if end < 0 and tries[lane] >= max_steps:
                     end = MAX_STEPS
                 if end < 0 and stop:
@@ -304,16 +328,17 @@ def drive(
 
 _HEAD = """
 import numpy as np
-from numba import boolean, float64, int64, int8, njit, types, void
+from numba import float64, int64, int8, njit, void
 from dynet.engine.block import FASTMATH, RHS_TYPE
-from dynet.engine.explicit import FORCED, INTERRUPTED, LOOK, MAX_STEPS, NONFINITE, OK, STEP_UNDERFLOW
+from dynet.engine.explicit import FORCED, INTERRUPTED, LOOK, MAX_STEPS, NONFINITE, OK, ROUNDING, STEP_UNDERFLOW
+from dynet.engine.stages import ATTEMPT_TYPE
 from dynet.math import rough_power
 """
 
 _TAIL = """
 _vector, _matrix, _cube, _counts = float64[::1], float64[:, ::1], float64[:, :, ::1], int64[::1]
 drive = njit(
-    void(RHS_TYPE, _vector, _counts, _matrix, _matrix, _vector, _vector, _matrix, _counts, _vector,
+    void(ATTEMPT_TYPE, RHS_TYPE, _vector, _counts, _matrix, _matrix, _vector, _vector, _matrix, _counts, _vector,
          _cube, _cube, _matrix, _matrix, _matrix, int64[:, ::1], _cube, int8[::1], _vector, _counts, _counts),
     cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy",
 )(drive)
@@ -321,55 +346,6 @@ drive = njit(
 
 
 @functools.cache
-def _driver(method):
-    """The compiled driver of a method."""
-    return codegen.module(_HEAD, _stage_source(tableaus.TABLEAUS[method]), drive, _TAIL, tag=method).drive
-
-
-def _stage_source(tableau):
-    """The source of ``attempt`` for a tableau, its coefficients unrolled into constants.
-
-    Written twice: a loop over lanes within a loop over states, and, for a single lane, one loop over the states, so that
-    the innermost loop is long and has unit stride in both cases. The arithmetic is the same, term by term.
-    """
-
-    def terms(weights, stage):
-        return " + ".join(f"{float(w)!r} * {stage.format(j=j)}" for j, w in enumerate(weights) if w)
-
-    rows, flat = "slopes[{j}, i, q]", "f{j}[q]"
-    lines = ['@njit(fastmath=FASTMATH, error_model="numpy")',
-             "def attempt(rhs, t, h, y, slopes, z, p, reals, ints, work, error, at, rtol, atol):",
-             "    n, lanes = y.shape"]  # fmt: skip
-
-    def loops(used, body_lanes, body_flat):
-        """Both forms of one pass over the block; `used` are the stages that it reads."""
-        views = "".join(f", slopes[{j}].reshape(n)" for j in used)
-        names = "".join(f", f{j}" for j in used)
-        return (["    if lanes > 1:", "        for i in range(n):", "            for q in range(lanes):"]
-                + [f"                {b}" for b in body_lanes]
-                + ["    else:", f"        y1, z1, hs{names} = y.reshape(n), z.reshape(n), h[0]{views}",
-                   "        for q in range(n):"]
-                + [f"            {b}" for b in body_flat])  # fmt: skip
-
-    for s in range(1, tableau.stages):
-        used = [j for j, w in enumerate(tableau.a[s]) if w]
-        lines += loops(used, [f"z[i, q] = y[i, q] + h[q] * ({terms(tableau.a[s], rows)})"],
-                       [f"z1[q] = y1[q] + hs * ({terms(tableau.a[s], flat)})"])  # fmt: skip
-        lines += ["    for q in range(lanes):", f"        at[q] = t[q] + {float(tableau.c[s])!r} * h[q]",
-                  f"    rhs(at, z, p, reals, ints, work, slopes[{s}])"]  # fmt: skip
-    lines += ["    for q in range(lanes):", "        error[q] = 0.0"]
-    if tableau.error is None:  # zero times a number that is not finite is NaN: the only error a fixed step can have
-        lines += loops([], ["error[q] += 0.0 * z[i, q]"], ["error[0] += 0.0 * z1[q]"])
-    else:
-        used = [j for j, w in enumerate(tableau.error) if w]
-        body = ["a, b = abs({y}), abs({z})", "m = a if a > b else b",
-                "d = {h} * ({terms}) / (atol + rtol * m)", "{e} += d * d"]  # fmt: skip
-        lanes_, single = (
-            [b.format(h=h, y=y, z=z, e=e, terms=terms(tableau.error, stage)) for b in body]
-            for h, y, z, e, stage in (
-                ("h[q]", "y[i, q]", "z[i, q]", "error[q]", rows),
-                ("hs", "y1[q]", "z1[q]", "error[0]", flat),
-            )
-        )
-        lines += loops(used, lanes_, single)
-    return "\n".join(lines) + "\n"
+def _driver():
+    """The compiled driver, one for all methods."""
+    return codegen.module(_HEAD, drive, _TAIL, tag="explicit").drive
