@@ -92,7 +92,8 @@ def integrate(
     Solution
     """
     tableau = tableaus.TABLEAUS[method]
-    y0, p, save = (np.ascontiguousarray(a, dtype=float) for a in (y0, p, save))
+    y0, p, save, reals = (np.require(a, float, "CW") for a in (y0, p, save, block.reals))
+    ints = np.require(block.ints, np.int64, "CW")
     batch, n = y0.shape
     assert n == block.n and n > 0 and p.shape[0] == batch and p.ndim == 2 and save.ndim == 1, "shapes"
     assert t0 < t1 and (tableau.error is not None or dt > 0), "a positive span of time, a positive step"
@@ -111,7 +112,7 @@ def integrate(
         shapes = (3, n, wide), (tableau.stages, n, wide), (p.shape[1], wide), (block.work_rows, wide), (10, wide)
         scratch = (*(_aligned(shape) for shape in shapes), np.zeros((2, wide), np.int64))
         driver(
-            attempt_of(tableau, wide == 1), block.function, block.reals, block.ints, y0[piece], p[piece], numbers, save,
+            attempt_of(tableau, wide == 1), block.function, reals, ints, y0[piece], p[piece], numbers, save,
             tableau.dense(), np.array([wide, max_steps]), monitor, *scratch, *(field[piece] for field in solution),
         )  # fmt: skip
 

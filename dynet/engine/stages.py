@@ -72,13 +72,13 @@ _ERROR = """
 """
 
 _FIXED = """
-    # the only error of a fixed step is a state that is not finite
+    # the only error of a fixed step is a state that is not finite, or has no finite slope to interpolate with
     for q in range(lanes):
         error[q] = 0.0
     for i in range({rows}):
-        z_ = {z}
+        z_, {names} = {z}, {views}
         for q in range({columns}):
-            error[{lane}] += 0.0 * z_[q]
+            error[{lane}] += 0.0 * z_[q] + 0.0 * ({sum})
 """
 
 
@@ -100,7 +100,7 @@ def attempt_source(tableau, single):
     for s in range(1, tableau.stages):
         source += _STAGE.format(s=s, c=float(tableau.c[s]), **_pass(tableau.a[s], single))
     if tableau.error is None:
-        return source + _FIXED.format(**_pass((), single))
+        return source + _FIXED.format(**_pass([0] * (tableau.stages - 1) + [1], single))
     return source + _ERROR.format(**_pass(tableau.error, single))
 
 
