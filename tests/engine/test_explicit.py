@@ -332,6 +332,14 @@ def test_a_field_that_stops_being_defined_on_the_way(method):
     assert np.isclose(found.x[0, 0, 0], 0.5) and np.isnan(found.x[0, 1, 0])
 
 
+@METHODS
+def test_a_state_that_overflows_while_its_slope_and_its_error_are_small(method):
+    found = run(block(["out[0, lane] = 1e308"], 1), [[0.0], [1e308]], 10.0, [0.5, 10.0], **method)
+    assert np.all(found.status == NONFINITE)
+    assert np.allclose(found.t_stop, [1.797693, 0.797693], atol=method.get("dt", 1e-5))
+    assert np.allclose(found.x[:, 0, 0], [0.5e308, 1.5e308]) and np.all(np.isnan(found.x[:, 1]))
+
+
 def test_a_discontinuity_that_no_step_can_cross():
     # the jump is so high that even a step at the rounding limit of t is not accurate enough; the solution is finite
     model = block(["out[0, lane] = 1e12 if t[lane] > 0.5 else 0.0"], 1)
