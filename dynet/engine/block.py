@@ -12,9 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numba import types
+from numba.core import cgutils
 from numba.core.errors import NumbaExperimentalFeatureWarning
+from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
-__all__ = ["BlockRHS", "FASTMATH", "RHS", "RHS_TYPE"]
+__all__ = ["BlockRHS", "FASTMATH", "RHS", "RHS_TYPE", "bare", "flat"]
 
 # Numba calls functions as arguments experimental, on every such call; everything here rests on them and is tested.
 warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
@@ -28,6 +31,38 @@ RHS_TYPE = types.FunctionType(RHS)
 # Contraction to fused multiply-add and reciprocal division are welcome; NaN and infinity must keep their meaning, because
 # the statuses rest on them, and sums keep their order, because a trajectory must not depend on its neighbours.
 FASTMATH = {"contract", "nsz", "arcp"}
+
+
+@intrinsic
+def bare(context, array):
+    """The same array without a count of its references, in compiled code that runs while its caller keeps the array.
+
+    Every view and every call on an array updates that count with atomic instructions, dozens of them in one step of a
+    small system: more time than its arithmetic.
+    """
+
+    def generate(context, builder, signature, arguments):
+        made = make_array(signature.return_type)(context, builder, arguments[0])
+        made.meminfo = cgutils.get_null_value(made.meminfo.type)
+        made.parent = cgutils.get_null_value(made.parent.type)
+        return made._getvalue()
+
+    return array(array), generate
+
+
+@intrinsic
+def flat(context, array):
+    """A contiguous array as a vector without a count of its references; ``reshape`` costs more than a short loop."""
+
+    def generate(context, builder, signature, arguments):
+        given = make_array(signature.args[0])(context, builder, arguments[0])
+        made = make_array(signature.return_type)(context, builder)
+        populate_array(
+            made, data=given.data, shape=[given.nitems], strides=[given.itemsize], itemsize=given.itemsize, meminfo=None
+        )
+        return made._getvalue()
+
+    return types.Array(array.dtype, 1, "C")(array), generate
 
 
 class BlockRHS(NamedTuple):

@@ -25,6 +25,7 @@ import numpy as np
 from ..errors import Status
 from ..math import rough_power
 from . import codegen, tableaus
+from .block import bare
 from .stages import attempt_of
 
 __all__ = ["Solution", "integrate"]
@@ -145,6 +146,8 @@ def drive(
     attempt, rhs, reals, ints, y0, p0, numbers, save, dense, sizes, monitor, states, slopes, p, work, rows, marks,
     x, status, t_stop, accepted, rejected,
 ):  # fmt: skip
+    reals, ints, p, work = bare(reals), bare(ints), bare(p), bare(work)
+    states, slopes, rows, marks = bare(states), bare(slopes), bare(rows), bare(marks)
     t0, t1, rtol, atol, dt, inverse_order = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
     total, adaptive = numbers[6], numbers[7] != 0.0
     lanes, max_steps = sizes[0], sizes[1]
@@ -330,7 +333,7 @@ def drive(
 _HEAD = """
 import numpy as np
 from numba import float64, int64, int8, njit, void
-from dynet.engine.block import FASTMATH, RHS_TYPE
+from dynet.engine.block import FASTMATH, RHS_TYPE, bare
 from dynet.engine.explicit import FORCED, INTERRUPTED, LOOK, MAX_STEPS, NONFINITE, OK, ROUNDING, STEP_UNDERFLOW
 from dynet.engine.stages import ATTEMPT_TYPE
 from dynet.math import rough_power

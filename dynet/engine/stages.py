@@ -38,7 +38,7 @@ ATTEMPT_TYPE = types.FunctionType(ATTEMPT)
 _HEAD = """
 import numpy as np
 from numba import cfunc
-from dynet.engine.block import FASTMATH
+from dynet.engine.block import FASTMATH, flat
 from dynet.engine.stages import ATTEMPT
 
 @cfunc(ATTEMPT, cache=True, fastmath=FASTMATH, error_model="numpy")
@@ -114,6 +114,6 @@ def _pass(weights, single):
     if not single:
         views = ", ".join(f"slopes[{j}, i]" for j, _ in used)
         return words | {"rows": "n", "columns": "lanes", "lane": "q", "y": "y[i]", "z": "z[i]", "views": views}
-    views = ", ".join(f"slopes[{j}].reshape(n)" for j, _ in used)
-    one = {"rows": "1", "columns": "n", "lane": "0", "y": "y.reshape(n)", "z": "z.reshape(n)", "views": views}
+    views = ", ".join(f"flat(slopes[{j}])" for j, _ in used)
+    one = {"rows": "1", "columns": "n", "lane": "0", "y": "flat(y)", "z": "flat(z)", "views": views}
     return words | one

@@ -4,7 +4,7 @@ import numpy as np
 from engine.blocks import LORENZ, block
 from numba import njit, types
 
-from dynet.engine.block import FASTMATH, RHS, RHS_TYPE, BlockRHS
+from dynet.engine.block import FASTMATH, RHS, RHS_TYPE, BlockRHS, bare, flat
 
 _real, _row = types.float64[:, ::1], types.float64[::1]
 
@@ -35,3 +35,17 @@ def test_nan_and_infinity_keep_their_meaning():
     args = np.zeros((0, 3)), odd.reals, odd.ints, np.zeros((0, 3)), out
     call(odd.function, np.zeros(3), np.array([[np.nan, np.inf, 2.0]]), *args)
     assert out[0, 0] == 1.0 and np.isnan(out[0, 1]) and out[0, 2] == 0.0
+
+
+@njit
+def fill(array, value):
+    bare(array)[0, 1] = value
+    row = flat(array)
+    row[-1] = row.size
+    return flat(bare(array)[1:])[0]
+
+
+def test_bare_and_flat_are_views():
+    array = np.arange(12.0).reshape(3, 4)
+    assert fill(array, 7.0) == 4.0
+    assert array[0, 1] == 7.0 and array[2, 3] == 12.0
