@@ -25,7 +25,7 @@ import numpy as np
 from ..errors import Status
 from ..math import rough_power
 from . import codegen, tableaus
-from .block import bare
+from .block import bare, flat
 from .stages import attempt_of
 
 __all__ = ["Solution", "integrate"]
@@ -251,9 +251,13 @@ def drive(
                 for lane in range(lanes):
                     new, old, taken = slopes[last, i, lane], slopes[0, i, lane], good[lane]
                     slopes[0, i, lane] = new if taken > 0.0 else old
-        elif good[0] > 0.0:
-            y[:] = z
-            slopes[0] = slopes[last]
+        elif good[0] > 0.0:  # loops, because assigning slices makes Numba compile its messages about shapes: 1.5 s
+            old, new = flat(y), flat(z)
+            for i in range(n):
+                old[i] = new[i]
+            old, new = flat(slopes[0]), flat(slopes[last])
+            for i in range(n):
+                old[i] = new[i]
         for lane in range(lanes):
             new, old, taken = grown[lane], t[lane], good[lane]
             t[lane] = new if taken > 0.0 else old
@@ -333,7 +337,7 @@ def drive(
 _HEAD = """
 import numpy as np
 from numba import float64, int64, int8, njit, void
-from dynet.engine.block import FASTMATH, RHS_TYPE, bare
+from dynet.engine.block import FASTMATH, RHS_TYPE, bare, flat
 from dynet.engine.explicit import FORCED, INTERRUPTED, LOOK, MAX_STEPS, NONFINITE, OK, ROUNDING, STEP_UNDERFLOW
 from dynet.engine.stages import ATTEMPT_TYPE
 from dynet.math import rough_power
