@@ -21,7 +21,7 @@ import numpy as np
 __all__ = ["TABLEAUS", "Tableau"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one object per method: hashing all coefficients takes longer than a short run
 class Tableau:
     """A method.
 
