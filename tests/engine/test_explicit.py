@@ -265,6 +265,15 @@ def test_lanes_are_refilled_while_long_trajectories_run():
     assert same(found, again)
 
 
+def test_nobody_waits_for_the_slowest():
+    # the right-hand side counts how many lanes it serves; most of them must serve a trajectory that is under way
+    model = block(["reals[0] += 1.0", "out[0, lane] = -p[0, lane] * y[0, lane]"], 1, reals=[0.0])
+    rates = 10 ** np.random.default_rng(3).uniform(0, 3, (256, 1))
+    found = integrate(model, np.ones((256, 1)), rates, 0.0, 3.0, np.array([3.0]), lanes=16)
+    assert found.accepted.max() > 4 * found.accepted.mean()
+    assert (found.accepted + found.rejected).sum() * 6 > 0.7 * model.reals[0]
+
+
 def test_a_large_state_in_a_single_lane():
     n = 5000
     source = ["for i in range(y.shape[0]):", "    out[i, lane] = -(0.5 + i / y.shape[0]) * y[i, lane]"]
