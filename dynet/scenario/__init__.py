@@ -1,0 +1,1 @@
+"""Scenarios: one file, or one Python call, from a network to a certificate, a trajectory and a figure."""
