@@ -1,318 +1,187 @@
-"""The scenario's tables: which keys there are, of which type, and one clear message for everything else.
+"""The schema of a scenario: which tables and keys there are, of what type, and what each of them means.
 
-The tables are msgspec structs that forbid unknown fields. What a model, an input signal or a figure takes is not listed
-here: it is read off the signature of the class or function itself, so that a new one is a new scenario kind.
+The tables below are msgspec structs; the description of a key is its documentation, the comment that ``dynet new`` prints
+and the text of the error for a wrong value, all in one. The keys of ``[model]`` are the keywords of the model's class, those
+of an input the keywords of the signal's class and those of ``[[figure]]`` the options of the figure: a new model, signal or
+figure is known here without a second list.
 """
 
 from __future__ import annotations
 
-import inspect
-import math
 import re
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, convert
+from msgspec import Meta, Struct
 
-from ..errors import ArgumentError, ScenarioError
-from .toml import line_of
+from ..errors import Shown, nearest
 
-__all__ = ["QUANTITIES", "Tables", "Where", "keywords", "tables"]
+__all__ = ["Certify", "Equilibrium", "Expect", "Graph", "Simulate", "TABLES", "describe_keys", "problem", "read_table"]
 
-Positive = Annotated[float, Meta(gt=0.0)]
-Count = Annotated[int, Meta(ge=1)]
-Seed = Annotated[int, Meta(ge=0)]
+_Positive = Annotated[float, Meta(gt=0)]
+_Count = Annotated[int, Meta(ge=1)]
 
-#: What a run measures: quantity -> (the tables it needs, what it is).
-QUANTITIES = {
-    "nodes": ((), "number of states"),
-    "certified": (("certify",), "whether the certificate proves contraction"),
-    "rate": (("certify",), "certified contraction rate, 1/time"),
-    "osLip": (("certify",), "certified bound on the one-sided Lipschitz constant, 1/time"),
-    "osLip_lower": (("certify",), "no weights of the same p give a smaller osLip than this, 1/time"),
-    "fitted_rate": (("simulate",), "least-squares rate of the largest pair distance, 1/time"),
-    "final_distance": (("simulate",), "largest pair distance at the last time"),
-    "failed": (("simulate",), "trajectories that did not reach the end"),
-    "steps": (("simulate",), "accepted steps of all trajectories"),
-    "rejected_steps": (("simulate",), "rejected steps of all trajectories"),
-    "equilibrium_error": (("equilibrium",), "bound on the distance to the true equilibrium"),
-    "equilibrium_residual": (("equilibrium",), "length of the vector field at the equilibrium found"),
-    "equilibrium_iterations": (("equilibrium",), "iterations to the equilibrium"),
-    "seconds": ((), "wall time of the run, s"),
+
+class Graph(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where the network comes from: one of `generator`, `name` and `file`."""
+
+    generator: Annotated[str | None, Meta(description="the name of a networkx graph generator")] = None
+    args: Annotated[dict[str, Any] | None, Meta(description="a table of the generator's arguments")] = None
+    name: Annotated[str | None, Meta(description="the name of a graph that ships with networkx")] = None
+    file: Annotated[str | None, Meta(description="a graph file, relative to the scenario's folder")] = None
+    directed: Annotated[bool | None, Meta(description="true or false: whether an edge list is directed")] = None
+
+
+class Simulate(Struct, frozen=True, forbid_unknown_fields=True):
+    """Trajectories from `batch` initial states, drawn evenly from the box ``x0 - spread`` to ``x0 + spread``."""
+
+    t: Annotated[float | list[float], Meta(description="the end time, or [start, end]")]
+    batch: Annotated[_Count | None, Meta(description="how many trajectories, at least 1")] = None
+    seed: Annotated[
+        Annotated[int, Meta(ge=0)] | None, Meta(description="a whole number that fixes the random initial states")
+    ] = None
+    x0: Annotated[
+        float | list[float | list[float]],
+        Meta(description="the centre of the initial states: a number, one number per state, or one row per trajectory"),
+    ] = 0.0
+    spread: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="half the width of the box of initial states, at least 0 (default 1, or 0 where x0 has rows)"),
+    ] = None
+    method: Annotated[str, Meta(description="the name of a method, or 'auto'")] = "auto"
+    rtol: Annotated[_Positive, Meta(description="relative tolerance of one step, a positive number")] = 1e-6
+    atol: Annotated[_Positive, Meta(description="absolute tolerance of one step, a positive number")] = 1e-9
+    dt: Annotated[_Positive | None, Meta(description="the step of a fixed-step method, a positive number")] = None
+    save: Annotated[
+        Annotated[int, Meta(ge=2)] | Literal["last"] | list[float],
+        Meta(description="how many save times (at least 2), 'last', or the times themselves"),
+    ] = 101
+    max_steps: Annotated[_Count, Meta(description="the most steps a trajectory may take, at least 1")] = 10_000_000
+
+
+class Certify(Struct, frozen=True, forbid_unknown_fields=True):
+    """Prove that the model contracts."""
+
+    kind: Annotated[str, Meta(description="'strong', 'weak', or 'auto' for the strongest that holds")] = "auto"
+    norm: Annotated[
+        float | str | None, Meta(description="1, 2 or 'inf' (all three are tried, and the best rate kept, without it)")
+    ] = None
+    weights: Annotated[
+        list[float | list[float]] | None,
+        Meta(description="the norm's weights, one per state, or a matrix for norm = 2 (searched without it)"),
+    ] = None
+
+
+class Equilibrium(Struct, frozen=True, forbid_unknown_fields=True):
+    """The equilibrium, with a bound on its error."""
+
+    tol: Annotated[_Positive, Meta(description="the wanted bound on the error, a positive number")] = 1e-10
+    method: Annotated[str, Meta(description="'forward', 'newton' or 'auto'")] = "auto"
+    max_iterations: Annotated[_Count, Meta(description="the most iterations, at least 1")] = 1_000_000
+
+
+class Expect(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a number must be: `value` within ``atol + rtol * |value|``, and between `min` and `max`."""
+
+    value: Annotated[float | None, Meta(description="the number to reproduce")] = None
+    rtol: Annotated[
+        Annotated[float, Meta(ge=0)], Meta(description="the relative tolerance of value, at least 0")
+    ] = 1e-6
+    atol: Annotated[Annotated[float, Meta(ge=0)], Meta(description="the absolute tolerance of value, at least 0")] = 0.0
+    min: Annotated[float | None, Meta(description="the least number allowed")] = None
+    max: Annotated[float | None, Meta(description="the greatest number allowed")] = None
+
+
+#: The tables and plain keys of a scenario, with one line each.
+TABLES = {
+    "title": "one line on what the scenario shows",
+    "reference": "the paper that it follows",
+    "seed": "a whole number: the seed of everything random that has no seed of its own",
+    "graph": "the network: generator and args, name, or file",
+    "model": "the equation: kind and the keywords of that model, or function = 'file.py:name'",
+    "input": "the input u(t), the same as model.input",
+    "simulate": "trajectories from many initial states",
+    "certify": "a proof of contraction, with its rate and norm",
+    "equilibrium": "the equilibrium with a bound on its error",
+    "figure": "figures, each under [[figure]]: kind and the options of that kind",
+    "expect": "numbers that the run must reproduce",
 }
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=False):
-    pass
+def read_table(struct, where, table):
+    """A table as its struct.
 
+    Parameters
+    ----------
+    struct : type
+    where : str
+        The key path of the table, for errors.
+    table : object
+        What the file holds there.
 
-class Graph(_Table, frozen=True):
-    generator: str | None = None
-    args: dict[str, Any] | None = None
-    name: str | None = None
-    file: str | None = None
-    directed: bool | None = None
-
-
-class Simulate(_Table, frozen=True):
-    t: float | list[float]
-    batch: Count | None = None
-    seed: Seed | None = None
-    x0: float | list[float | list[float]] | dict[str, float] | None = None
-    spread: Positive | None = None
-    method: str = "auto"
-    rtol: Positive = 1e-6
-    atol: Positive = 1e-9
-    dt: Positive | None = None
-    save: int | str | list[float] | None = None
-    max_steps: Count = 10_000_000
-
-
-class Certify(_Table, frozen=True):
-    kind: str = "auto"
-    norm: float | str | None = None
-    weights: list[float | list[float]] | None = None
-    tol: Positive | None = None
-
-
-class Equilibrium(_Table, frozen=True):
-    tol: Positive = 1e-10
-    method: str = "auto"
-
-
-class Tolerance(_Table, frozen=True):
-    value: float
-    rtol: Annotated[float, Meta(ge=0.0)] | None = None
-    atol: Annotated[float, Meta(ge=0.0)] | None = None
-
-
-class Range(_Table, frozen=True):
-    min: float | None = None
-    max: float | None = None
-
-
-class Tables(_Table, frozen=True, kw_only=True):
-    title: str = ""
-    name: str | None = None
-    reference: str | None = None
-    seed: Seed = 0
-    graph: Graph | None = None
-    model: dict[str, Any]
-    input: dict[str, Any] | None = None
-    simulate: Simulate | None = None
-    certify: Certify | None = None
-    equilibrium: Equilibrium | None = None
-    figure: list[dict[str, Any]] = []
-    expect: dict[str, Any] = {}
-
-
-class Where:
-    """Where a scenario comes from, for messages: its file (or none), its text and its plain tables."""
-
-    def __init__(self, file=None, text="", plain=None):
-        self.file, self.text, self.plain = file, text, plain
-
-    def fail(self, path, value, expected, **how):
-        """Raise the one kind of error that a wrong scenario gives."""
-        raise ScenarioError(f"{self._place(path)}: {ArgumentError(_dotted(path), value, expected, **how)}") from None
-
-    def say(self, path, text):
-        """Raise with a text of its own, such as that the key is missing."""
-        raise ScenarioError(f"{self._place(path)}: {_dotted(path)} {text}".replace(":  ", ": ")) from None
-
-    def wrap(self, path, error):
-        """Raise a library's complaint about an argument as a complaint about the key that it came from."""
-        text = str(error)
-        if isinstance(error, ArgumentError) and text.startswith(f"{error.name}="):
-            first = re.split(r"[\[.]", str(error.name))[0]
-            own = not path or first != str(path[-1])
-            path = (*path, first) if own else path
-            text = f"{_dotted(path[:-1])}{'.' if path[:-1] else ''}{text}"
-        else:
-            text = f"{_dotted(path)}: {text}"
-        raise ScenarioError(f"{self._place(path)}: {text}") from None
-
-    def at(self, path):
-        """The value that the scenario gives at a path, or None."""
-        value = self.plain
-        for key in path:
-            try:
-                value = value[key]
-            except (KeyError, IndexError, TypeError):
-                return None
-        return value
-
-    def _place(self, path):
-        if self.file is None:
-            return "scenario"
-        line = line_of(self.text, path) if self.text else None
-        return f"{self.file}:{line}" if line else str(self.file)
-
-
-def _dotted(path):
-    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).lstrip(".")
-
-
-def tables(plain, where):
-    """Plain dicts as :class:`Tables`, with every key, type and range checked.
+    Returns
+    -------
+    Struct
 
     Raises
     ------
-    ScenarioError
-        Names the file and line, the key path, the value, what was expected, and the nearest valid word.
+    KeyError, with the text of the problem
+        For an unknown key, a wrong type, a missing key. The caller knows the file and makes it a ScenarioError.
+
+    Examples
+    --------
+    >>> read_table(Certify, "certify", {"norm": 2}).norm
+    2.0
     """
-    _finite(plain, (), where)
-    checked = _convert(plain, Tables, (), where)
-    for index, figure in enumerate(checked.figure):
-        _figure(figure, ("figure", index), where)
-    _expect(checked, where)
-    _together(checked, where)
-    return checked
-
-
-def _convert(value, kind, path, where):
+    if not isinstance(table, dict):
+        raise problem(where, table, "a table of keys")
+    keys = describe_keys(struct)
+    for key in table:
+        if key not in keys:
+            raise problem(f"{where}.{key}", table[key], "a key of this table", keys, word=key)
     try:
-        return convert(value, kind)
+        return msgspec.convert(table, struct)
     except msgspec.ValidationError as error:
-        text, _, at = str(error).partition(" - at `")
-    inner = [int(k) if k.isdigit() else k for k in re.findall(r"[^$.\[\]`]+", at)]
-    path = (*path, *inner)
-    unknown = re.search(r"unknown field `(.*)`", text)
-    missing = re.search(r"missing required field `(.*)`", text)
-    if unknown:
-        name = unknown.group(1)
-        keys = [f.name for f in msgspec.structs.fields(_struct_at(kind, inner))]
-        table = f"a key of [{_dotted(path)}]" if path else "a table or key of a scenario"
-        where.fail((*path, name), where.at((*path, name)), table, choices=keys, word=name)
-    if missing:
-        where.say((*path, missing.group(1)), f"is missing: {_table(path)} needs it")
-    if inner == ["figure"] and isinstance(value.get("figure"), dict):
-        where.fail(("figure",), value["figure"], "a list of tables: write [[figure]] with two brackets")
-    where.fail(path, where.at(path), _words(text))
+        missing = re.search(r"missing required field `(\w+)`", str(error))
+        if missing:
+            key = missing.group(1)
+            raise problem(f"{where}.{key}", Shown("(missing)"), keys[key]) from None
+        found = re.search(r"`\$\.(\w+)", str(error))
+        key = found.group(1) if found else next(iter(keys))
+        raise problem(f"{where}.{key}", table.get(key), keys[key]) from None
 
 
-def _struct_at(kind, inner):
-    for key in inner:
-        field = next((f for f in msgspec.structs.fields(kind) if f.name == key), None)
-        options = [t for t in getattr(field.type, "__args__", [field.type]) if isinstance(t, type)]
-        kind = next(t for t in options if issubclass(t, msgspec.Struct))
-    return kind
+def describe_keys(struct):
+    """The keys of a struct with their descriptions.
+
+    >>> describe_keys(Equilibrium)["tol"]
+    'the wanted bound on the error, a positive number'
+    """
+    found = {}
+    for field in msgspec.inspect.type_info(struct).fields:
+        extra = getattr(field.type, "extra_json_schema", None) or {}
+        found[field.encode_name] = extra.get("description", "")
+    return found
 
 
-_TYPES = {
-    "float": "a number",
-    "int": "a whole number",
-    "str": "a text",
-    "bool": "true or false",
-    "array": "a list",
-    "object": "a table",
-}
+class Problem(Exception):
+    """Something wrong at a key path; becomes a ScenarioError once the file is known."""
 
 
-def _words(text):
-    """msgspec's complaint in plain words."""
-    found = re.match(r"Expected `([^`]*)`(?:, got `[^`]*`)?(.*)", text)
-    if not found:
-        return text[:1].lower() + text[1:]
-    kinds = [_TYPES.get(k, k) for k in found.group(1).split(" | ") if k != "null"]
-    limit = found.group(2).replace(" >= ", " of at least ").replace(" > 0.0", " above 0").replace(" > ", " above ")
-    return " or ".join(kinds) + limit
+def problem(path, value, expected, choices=None, word=None):
+    """The error for a value at a key path, to be raised.
+
+    >>> print(problem("simulate.bach", 3, "a key of this table", ["batch", "seed"], word="bach"))
+    simulate.bach=3: expected a key of this table (batch, seed); did you mean 'batch'?
+    """
+    shown = str(value) if isinstance(value, Shown) else _short(value)
+    text = f"{path}{' ' if isinstance(value, Shown) else '='}{shown}: expected {expected}"
+    if choices:
+        near = nearest(value if word is None else word, choices)
+        text += f" ({', '.join(map(str, choices))})" + (f"; did you mean {near!r}?" if near else "")
+    return Problem(text)
 
 
-def _table(path):
-    return f"[{_dotted(path)}]" if path else "every scenario"
-
-
-def _finite(value, path, where):
-    """Every number of a scenario is finite, but for the p of a norm."""
-    if isinstance(value, dict):
-        for key, part in value.items():
-            _finite(part, (*path, key), where)
-    elif isinstance(value, list):
-        for index, part in enumerate(value):
-            _finite(part, (*path, index), where)
-    elif isinstance(value, float) and not math.isfinite(value) and path != ("certify", "norm"):
-        where.fail(path, value, "a finite number")
-
-
-def _figure(figure, path, where):
-    from .. import figures
-
-    kind = figure.get("kind")
-    if kind is None:
-        where.say((*path, "kind"), f"is missing: a kind of figure ({', '.join(figures.KINDS)})")
-    if kind not in figures.KINDS:
-        where.fail((*path, "kind"), kind, "a kind of figure", choices=figures.KINDS)
-    for name, value in figure.items():
-        if name != "kind" and name not in (known := figures.options(kind)):
-            where.fail((*path, name), value, f"an option of figure {kind!r}", choices=known, word=name)
-
-
-def _expect(checked, where):
-    for name, wanted in checked.expect.items():
-        path = ("expect", name)
-        if name not in QUANTITIES:
-            where.fail(path, wanted, "a quantity that a run measures", choices=QUANTITIES, word=name)
-        needs = [table for table in QUANTITIES[name][0] if getattr(checked, table) is None]
-        if needs:
-            where.fail(path, wanted, f"a table [{needs[0]}], which measures it")
-        if isinstance(wanted, dict):
-            keys = ("value", "rtol", "atol", "min", "max")
-            for key in set(wanted) - set(keys):
-                where.fail((*path, key), wanted[key], f"a key of [expect.{name}]", choices=keys, word=key)
-            kind = Range if {"min", "max"} & set(wanted) else Tolerance
-            limits = _convert(wanted, kind, path, where)
-            if kind is Range and None not in (limits.min, limits.max) and limits.min > limits.max:
-                where.fail(path, wanted, "min below max")
-        elif not isinstance(wanted, (int, float)):
-            where.fail(path, wanted, "a number, { value, rtol, atol } or { min, max }")
-
-
-def _together(checked, where):
-    """What one table asks of another."""
-    if checked.name is not None and not re.fullmatch(r"[\w][\w .-]*", checked.name):
-        where.fail(("name",), checked.name, "a plain folder name: letters, digits, '-', '_', '.'")
-    if checked.simulate is None and checked.certify is None and checked.equilibrium is None:
-        where.say((), "there is nothing to do: add one of the tables [simulate], [certify], [equilibrium]")
-    simulate = checked.simulate
-    if simulate is not None and isinstance(simulate.save, str) and simulate.save != "last":
-        where.fail(
-            ("simulate", "save"), simulate.save, "a number of times, a list of times, or 'last'", choices=["last"]
-        )
-    for index, figure in enumerate(checked.figure):
-        if simulate is None:
-            where.fail(("figure", index), figure, "a table [simulate], whose trajectories it draws")
-        several = (simulate.batch or 1) > 1 or _depth(simulate.x0) == 2
-        if figure["kind"] == "decay" and not several:
-            where.fail(("figure", index, "kind"), "decay", "simulate.batch of at least 2: it draws distances of pairs")
-    graph = checked.graph
-    if graph is not None:
-        given = [k for k in ("generator", "name", "file") if getattr(graph, k) is not None]
-        if len(given) != 1:
-            where.say(("graph",), f"has {' and '.join(given) or 'no source'}: expected one of generator, name, file")
-        for key, owner in (("args", "generator"), ("directed", "file")):
-            if getattr(graph, key) is not None and given != [owner]:
-                where.fail(("graph", key), getattr(graph, key), f"no {key}: it belongs to graph.{owner}")
-    words = {"kind", "function"} & set(checked.model)
-    if len(words) != 1:
-        given = "both kind and function" if words else "neither kind nor function"
-        where.say(("model",), f"has {given}: expected kind = '...' (see: dynet models), or function = 'file.py:name'")
-
-
-def _depth(value):
-    return 1 + _depth(value[0]) if isinstance(value, list) and value else 0
-
-
-def keywords(kind):
-    """The keyword arguments of a class or function: name -> parameter, in order."""
-    return {
-        name: parameter
-        for name, parameter in inspect.signature(kind).parameters.items()
-        if name != "self" and not name.startswith("_") and parameter.kind is not parameter.VAR_KEYWORD
-    }
-
-
-def resolve(base, file):
-    """A path of a scenario file, relative to the folder of that file."""
-    return Path(base, Path(file).expanduser())
+def _short(value):
+    text = repr(value)
+    return text if len(text) <= 60 else text[:45] + " ... " + text[-8:]
