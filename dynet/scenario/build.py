@@ -109,7 +109,9 @@ def _model(tables, where, base, objects, files, graph, origin):
         name = str(error.name)
         if name.startswith("coupling") and origin is not None:
             where.say(origin, str(error).removeprefix("coupling="))
-        where.wrap(("input",) if name == "input" and tables.input is not None else ("model",), error)
+        if name == "input" and tables.input is not None:
+            where.say(("input",), f"does not fit: expected {error.expected}")
+        where.wrap(("model",), error)
     except (TypeError, ValueError) as error:
         where.say(("model",), f"cannot be built: {error}")
 
@@ -139,7 +141,7 @@ def _signal(table, where, labels):
         if isinstance(value, dict):
             values[name] = _by_label(value, labels, where, ("input", name))
     for name, parameter in accepted.items():
-        if parameter.default is parameter.empty and name not in values:
+        if parameter.default in (parameter.empty, None) and name not in values:
             where.say(("input", name), f"is missing: input {kind!r} needs it")
     try:
         return made(**values)
@@ -193,7 +195,9 @@ def _initial(tables, where, model):
         except ValueError:
             where.say(path, "has rows of different lengths")
         if center.ndim not in (1, 2) or center.shape[-1] != model.n or not center.size:
-            where.fail(path, Shown(f"an array of shape {center.shape}"), f"{model.n} numbers per state of {model.name}")
+            where.fail(
+                path, Shown(f"an array of shape {center.shape}"), f"{model.n} numbers, one per state of {model.name}"
+            )
     if center.ndim == 2 and simulate.batch not in (None, len(center)):
         where.fail(("simulate", "batch"), simulate.batch, f"{len(center)}, as many as the rows of x0, or no batch")
     batch = simulate.batch

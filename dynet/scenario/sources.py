@@ -6,6 +6,7 @@ Files are found relative to the folder of the scenario. A name may also stand fo
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import sys
 from pathlib import Path
 
@@ -71,6 +72,9 @@ def _generate(table, seed, where):
     for name, value in args.items():
         if name not in accepted:
             where.fail(("graph", "args", name), value, f"an argument of {table.generator}", choices=accepted, word=name)
+    missing = [k for k in accepted if keywords(generator)[k].default is inspect.Parameter.empty and k not in args]
+    if missing:
+        where.say(("graph", "args"), f"lacks {' and '.join(missing)}, which {table.generator} needs")
     if "seed" in accepted:
         args.setdefault("seed", seed)
     try:

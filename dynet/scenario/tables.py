@@ -123,9 +123,10 @@ class Where:
 
     def wrap(self, path, error):
         """Raise a library's complaint about an argument as a complaint about the key that it came from."""
-        text = str(error)
-        if isinstance(error, ArgumentError) and text.startswith(f"{error.name}="):
-            first = re.split(r"[\[.]", str(error.name))[0]
+        text = re.sub(r"^params\['(\w+)'\]", r"\1", str(error))
+        name = re.sub(r"^params\['(\w+)'\]", r"\1", str(getattr(error, "name", "")))
+        if isinstance(error, ArgumentError) and text.startswith(f"{name}="):
+            first = re.split(r"[\[.]", name)[0]
             own = not path or first != str(path[-1])
             path = (*path, first) if own else path
             text = f"{_dotted(path[:-1])}{'.' if path[:-1] else ''}{text}"
