@@ -1,0 +1,205 @@
+"""Running a scenario: certify, find the equilibrium, simulate, draw; then write one folder whose files are whole.
+
+Everything is written to a hidden folder beside the goal and moved file by file with :func:`os.replace`, ``report.json``
+last. A run that is stopped leaves either the old file or the new one, never half of one, and no report for a mixture.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import shutil
+import tempfile
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from .. import __version__
+from ..errors import ArgumentError, ScenarioError
+from . import measure
+from .report import Report
+
+__all__ = ["digest", "run"]
+
+PACKAGES = ("numpy", "scipy", "numba", "networkx")
+
+
+def run(scenario, out, progress):
+    """Run a scenario; see :meth:`dynet.Scenario.run`."""
+    clock = _Clock(progress)
+    with clock("build"):
+        built = scenario.build()
+        resolved = scenario.resolved()
+        inputs = scenario.inputs(built)
+    tables, where = resolved.tables, scenario.where
+    with _folder(out, scenario.name) if out is not None else contextlib.nullcontext((None, None)) as (stage, folder):
+        certificate = equilibrium = trajectory = None
+        if tables.certify is not None:
+            from ..certify import certify
+
+            with clock("certify"), _blame(where, ("certify",)):
+                certificate = certify(built.model, built.norm, kind=tables.certify.kind, tol=tables.certify.tol)
+        if tables.equilibrium is not None:
+            from ..equilibrium import equilibrium as solve
+
+            settings = tables.equilibrium
+            with clock("equilibrium"), _blame(where, ("equilibrium",)):
+                equilibrium = solve(
+                    built.model, u=built.u, tol=settings.tol, method=settings.method, certificate=certificate
+                )
+        if tables.simulate is not None:
+            with clock("simulate") as watch, _blame(where, ("simulate",)):
+                trajectory = _simulate(built, tables.simulate, watch)
+        numbers = measure.numbers(built.model, trajectory, certificate, equilibrium)
+        figures = {}
+        with clock("figures"):
+            for index, table in enumerate(tables.figure):
+                with _blame(where, ("figure", index)):
+                    figures[_figure_name(table["kind"], figures)] = _draw(table, trajectory, certificate, built.model)
+        if stage is not None:
+            with clock("write"):
+                _write(stage, resolved, inputs, trajectory, certificate, figures)
+        clock.stop()
+        numbers["seconds"] = clock.seconds["total"]
+        files = (
+            [] if stage is None else sorted(p.relative_to(stage).as_posix() for p in stage.rglob("*") if p.is_file())
+        )
+        report = Report(
+            resolved, trajectory, certificate, equilibrium, numbers,
+            measure.expectations(tables.expect, numbers), clock.seconds, versions(), digest(resolved, inputs),
+            folder, tuple([*files, "report.json"] if files else ()),
+        )  # fmt: skip
+        if stage is not None:
+            (stage / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
+            _move(stage, folder, report.files)
+    return report
+
+
+class _Clock:
+    """Wall times of the stages, and what the caller's progress function hears."""
+
+    def __init__(self, progress):
+        self.seconds, self.progress, self.start = {}, progress, time.perf_counter()
+
+    @contextlib.contextmanager
+    def __call__(self, stage):
+        if self.progress is not None:
+            self.progress(stage, 0.0)
+        start = time.perf_counter()
+        yield None if self.progress is None else lambda fraction: self.progress(stage, fraction)
+        self.seconds[stage] = time.perf_counter() - start
+
+    def stop(self):
+        self.seconds["total"] = time.perf_counter() - self.start
+
+
+@contextlib.contextmanager
+def _blame(where, path):
+    """What a library function refuses is a key of the scenario."""
+    try:
+        yield
+    except ArgumentError as error:
+        where.wrap(path, error)
+
+
+def _simulate(built, settings, progress):
+    from ..simulate import simulate
+
+    return simulate(
+        built.model, built.x0, settings.t, u=built.u, method=settings.method, rtol=settings.rtol, atol=settings.atol,
+        dt=settings.dt, save=settings.save, max_steps=settings.max_steps, progress=progress,
+    )  # fmt: skip
+
+
+def _figure_name(kind, taken):
+    number = 1 + sum(name == kind or name.startswith(f"{kind}-") for name in taken)
+    return kind if number == 1 else f"{kind}-{number}"
+
+
+def _draw(table, trajectory, certificate, model):
+    from ..figures import draw
+
+    options = {k: v for k, v in table.items() if k != "kind"}
+    return draw(table["kind"], trajectory=trajectory, certificate=certificate, model=model, **options)
+
+
+def _write(stage, resolved, inputs, trajectory, certificate, figures):
+    """Every file but the report, into the hidden folder."""
+    (stage / "scenario.toml").write_text(resolved.to_toml(), encoding="utf-8")
+    for name, content in inputs.items():
+        (stage / name).parent.mkdir(exist_ok=True)
+        (stage / name).write_bytes(content)
+    if certificate is not None:
+        (stage / "certificate.json").write_text(certificate.to_json() + "\n", encoding="utf-8")
+    if trajectory is not None:
+        trajectory.save(stage / "trajectory.nc")
+    if figures:
+        from ..figures import save
+
+        for name, figure in figures.items():
+            save(figure, stage / "figures" / name)
+
+
+@contextlib.contextmanager
+def _folder(out, name):
+    """A hidden folder to write to, and the folder that its files move to; neither stays when the run fails."""
+    out = Path(out)
+    made = [p for p in (out, *out.parents) if not p.exists()]
+    stage = None
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if (out / name).exists() and not (out / name).is_dir():
+            raise ScenarioError(f"{out / name}: expected a folder to write to, and this is a file")
+        stage = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".tmp", dir=out))
+        yield stage, out / name
+    except OSError as error:
+        raise ScenarioError(f"{out}: expected a folder to write to: {error.strerror or error}") from None
+    finally:
+        if stage is not None:
+            shutil.rmtree(stage, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # only where it is empty
+
+
+def _move(stage, folder, files):
+    """Move the files to their places; what an earlier run left and this one does not have goes."""
+    report = folder / "report.json"
+    old = _listed(folder)
+    report.unlink(missing_ok=True)
+    for name in files:  # report.json is the last
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(stage / name, folder / name)
+    for name in old - set(files):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _listed(folder):
+    from .report import read
+
+    try:
+        files = read(folder)["files"]
+    except (ArgumentError, KeyError):
+        return set()
+    return {
+        name for name in files if isinstance(name, str) and (folder / name).resolve().is_relative_to(folder.resolve())
+    }
+
+
+def digest(resolved, inputs):
+    """What decides a run's numbers: the resolved scenario, the files that it reads, dynet's version."""
+    h = hashlib.sha256(f"{__version__}\n{resolved.to_toml()}".encode())
+    for name in sorted(inputs):
+        h.update(name.encode() + b"\0" + hashlib.sha256(inputs[name]).digest())
+    return h.hexdigest()
+
+
+def versions():
+    """Versions of dynet and of what its numbers depend on."""
+    found = {"dynet": __version__, "python": platform.python_version(), "machine": platform.machine()}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
