@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -101,7 +101,10 @@ class Certificate:
         """
         if self.claim is None or self.status != "certified" or self.norm != self.claim.norm():
             return False
-        return bool(self.claim.holds(-self.rate, exact=exact))
+        fresh = replace(
+            self.claim, structure=replace(self.claim.structure)
+        )  # nothing that the search computed is reused
+        return bool(fresh.holds(-self.rate, exact=exact))
 
     def step(self):
         """The best step of the forward iteration ``x + alpha F(x)``, and the factor by which it contracts.
@@ -183,11 +186,12 @@ class Certificate:
         lines = [f"Certificate: {self.model} is {self.verdict()}"]
         if self.norm is not None:
             lower, upper = self.bounds
-            least = "" if lower == -math.inf else f" (no weights of this kind reach below {lower:.6g})"
+            tight = upper - lower <= 1e-6 * (1 + abs(upper))
+            least = " (no other diagonal weights do better)" if tight else ""
             lines += [
                 f"  rate    {self.rate:.6g}",
                 f"  norm    {self.norm}",
-                f"  osLip   <= {-self.rate:.6g}{least}",
+                f"  osLip   <= {0.0 - self.rate:.6g}{least}",
                 f"  region  {self.region}",
             ]
         lines += [f"  status  {self.status}", f"  why     {self.reason}"]

@@ -182,23 +182,25 @@ class QuadraticClaim:
         return Norm(2, self.P)
 
     def _parts(self):
+        """E, dense or a diagonal as a vector, and A, dense."""
         A = self.structure.G if self.structure.shared == "rows" else self.structure.F
         E, A = (m if isinstance(m, np.ndarray) else m.toarray() for m in (self.structure.E, A))
-        return (np.diag(m) if m.ndim == 1 else m for m in (E, A))
+        return E, np.diag(A) if A.ndim == 1 else A
 
     def least(self):
         """The bound at which the matrix becomes singular, in floating point, with a hair given away."""
         E, A = self._parts()
         H, N = self.structure.slopes()[1], self._factor(A)
+        PE = _times(self.P, E)
         L = np.linalg.cholesky(self.P)
-        middle = (self.P @ E + E.T @ self.P) / 2 + (N.T * H) @ N / 4
-        inner = np.linalg.solve(L, np.linalg.solve(L, middle).T)
+        inner = np.linalg.solve(L, np.linalg.solve(L, (PE + PE.T) / 2 + (N.T * H) @ N / 4).T)
         values = np.linalg.eigvalsh((inner + inner.T) / 2)
-        scale = np.abs(values).max() * np.linalg.cond(self.P)
-        b = values[-1]
-        for hair in 10.0 ** np.arange(-15.0, -2.0):
-            if self.holds(float(b + hair * scale)):
-                return float(b + hair * scale)
+        spread = np.linalg.eigvalsh(self.P)
+        hair = np.abs(values).max() * spread[-1] / spread[0] * 1e-15
+        while hair < 1e-2 * np.abs(values).max():
+            hair *= 8
+            if self.holds(float(values[-1] + hair)):
+                return float(values[-1] + hair)
         return math.inf
 
     def _factor(self, A):
@@ -214,15 +216,26 @@ class QuadraticClaim:
             return is_positive_definite_exact([[Fraction(x) for x in row] for row in P]) and self._holds_exactly(b)
         E, A = self._parts()
         H, N = self.structure.slopes()[1], self._factor(A)
-        size = np.abs(N) if self.structure.shared == "rows" else np.eye(n) + np.abs(A).T @ np.abs(P)
-        Q = b * P - (P @ E + E.T @ P) / 2 - (N.T * H) @ N / 4
-        bulk = abs(b) * np.abs(P) + (np.abs(P) @ np.abs(E) + np.abs(E).T @ np.abs(P)) / 2 + (size.T * H) @ size / 4
-        error = gamma(4 * n + 20) * (bulk.sum(axis=1).max() * (1 + 1e-9))
+        PE = _times(P, E)
+        Q = b * P - (PE + PE.T) / 2 - (N.T * H) @ N / 4
+        error = gamma(4 * n + 20) * (self._row_sums(b, np.abs(P), np.abs(E), np.abs(A), H).max() * (1 + 1e-9))
         return is_positive_definite(P) and is_positive_definite((Q + Q.T) / 2, error)
+
+    def _row_sums(self, b, P, E, A, H):
+        """Row sums of the moduli of all terms of the matrix: what its rounding is relative to. Arguments are moduli."""
+        one = np.ones(len(P))
+        if self.structure.shared == "rows":
+            product = (P + A).T @ (H * ((P + A) @ one))
+        else:
+            product = H * (one + A.T @ (P @ one))
+            product = product + P @ (A @ product)
+        linear = P @ E + E * (P @ one) if E.ndim == 1 else P @ (E @ one) + E.T @ (P @ one)
+        return abs(b) * (P @ one) + linear / 2 + product / 4
 
     def _holds_exactly(self, b):
         # The upper slopes of `slopes` are rounded up, which only makes the claim stronger, so they may stand for the exact.
-        E, A = ([[Fraction(float(x)) for x in row] for row in m] for m in self._parts())
+        E, A = self._parts()
+        E, A = ([[Fraction(float(x)) for x in row] for row in m] for m in (np.diag(E) if E.ndim == 1 else E, A))
         P, H, b = (
             [[Fraction(x) for x in row] for row in self.P],
             [Fraction(h) for h in self.structure.slopes()[1]],
@@ -242,12 +255,18 @@ class QuadraticClaim:
         """``norm(E) + max(h) norm(A)`` in the same norm, in floating point with a margin; used for steps only."""
         E, A = self._parts()
         norm = self.norm()
-        spread = np.linalg.cond(self.P) ** 0.5
         slope = self.structure.slopes()[1].max()
-        return float((norm.induced(E) + slope * min(np.linalg.norm(A, 2) * spread, np.inf)) * (1 + 1e-9))
+        spread = np.linalg.cond(self.P) ** 0.5
+        linear = norm.induced(np.diag(E) if E.ndim == 1 else E)
+        return float((linear + slope * np.linalg.norm(A, 2) * spread) * (1 + 1e-9))
 
 
 CLAIMS = {claim.kind: claim for claim in (RowsClaim, DiagonalClaim, QuadraticClaim)}
+
+
+def _times(P, E):
+    """``P E`` for E dense, or a diagonal as a vector."""
+    return P * E if E.ndim == 1 else P @ E
 
 
 def _float_up(value):

@@ -23,6 +23,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
@@ -127,50 +128,34 @@ class LureStructure:
         if self.shared == "neither":
             found = [self._interval()]
         else:
-            ends = self._ends()
+            ends = self._ends
             choice = (p == math.inf and self.shared == "rows") or (p == 1 and self.shared == "columns")
             found = ends if choice else [_maximum(*ends)]
         return [m.transposed() for m in found] if p == 1 else found
 
-    def _aligned(self):
-        """E and the matrix A of ``E + [s] A`` or ``E + A [s]`` on one sparsity pattern, and the slope index of each entry."""
-        A = self.G if self.shared == "rows" else self.F
-        dense = any(isinstance(m, np.ndarray) and m.ndim == 2 for m in (self.E, A))
-        if dense:
-            E, A = (_dense(m) for m in (self.E, A))
-            row, col = np.indices(E.shape, sparse=True)
-            return E, A, row, col
-        from scipy.sparse import coo_array
+    @property
+    def _coupling(self):
+        """The matrix A of ``E + [s] A`` or ``E + A [s]``."""
+        return self.G if self.shared == "rows" else self.F
 
-        (er, ec, ev), (ar, ac, av) = _entries(self.E), _entries(A)
-        place = np.arange(self.n)
-        row, col = np.concatenate([er, ar, place]), np.concatenate([ec, ac, place])
-        pad = np.zeros
-        data_e = np.concatenate([ev, pad(av.size + self.n)])
-        data_a = np.concatenate([pad(ev.size), av, pad(self.n)])
-        E = coo_array((data_e, (row, col)), shape=(self.n, self.n)).tocsr()
-        A = coo_array((data_a, (row, col)), shape=(self.n, self.n)).tocsr()
-        rows = np.repeat(place, np.diff(E.indptr))
-        return E, A, rows, E.indices
-
+    @cached_property
     def _ends(self):
         """The majorants of the family at the lower and at the upper slopes."""
-        E, A, row, col = self._aligned()
+        E, A, row, col = _aligned(self.E, self._coupling, self.n)
         shared = row if self.shared == "rows" else col
-        e, a = (m if isinstance(m, np.ndarray) else m.data for m in (E, A))
+        a = A if isinstance(A, np.ndarray) else A.data
+        own_e, own_a = _diagonal(self.E), _diagonal(self._coupling)
         found = []
         for s in self.slopes():
-            s = s[shared]
-            low, high = add_down(e, multiply_down(s, a)), add_up(e, multiply_up(s, a))
+            low, high = multiply_down(s[shared], a), multiply_up(s[shared], a)
+            if E is not None:
+                e = E if isinstance(E, np.ndarray) else E.data
+                low, high = add_down(e, low), add_up(e, high)
             moduli = np.maximum(np.abs(low), np.abs(high))
-            if isinstance(E, np.ndarray):
-                np.fill_diagonal(moduli, 0.0)
-                found.append(Majorant(moduli, np.diagonal(high).copy(), np.diagonal(low).copy()))
-            else:
-                own = row == col
-                moduli[own] = 0.0
-                off = type(E)((moduli, E.indices, E.indptr), shape=E.shape)
-                found.append(Majorant(off, high[own], low[own]))  # every diagonal entry is on the pattern
+            moduli[np.broadcast_to(row == col, moduli.shape)] = 0.0
+            off = moduli if isinstance(A, np.ndarray) else type(A)((moduli, A.indices, A.indptr), shape=A.shape)
+            high = add_up(own_e, multiply_up(s, own_a))
+            found.append(Majorant(off, high, add_down(own_e, multiply_down(s, own_a))))
         return found
 
     def _interval(self):
@@ -215,24 +200,20 @@ class LureStructure:
     def _exact_ends(self):
         scale = [Fraction(v) for v in _vector(self.F if self.shared == "rows" else self.G)]
         ends = [[s * Fraction(d) for s, d in zip(scale, limit, strict=True)] for limit in (self.lo, self.hi)]
-        E, A, row, col = self._aligned()
-        if isinstance(E, np.ndarray):
-            row, col = np.broadcast_arrays(row, col)
-            entries = zip(row.ravel(), col.ravel(), E.ravel(), A.ravel(), strict=True)
-        else:
-            entries = zip(row, col, E.data, A.data, strict=True)
-        made = [([Fraction(0)] * self.n, [{} for _ in range(self.n)]) for _ in ends]
-        for i, j, e, a in entries:
-            if e == 0 and a == 0:
-                continue
-            e, a, i, j = Fraction(float(e)), Fraction(float(a)), int(i), int(j)
-            for (diagonal, off), s in zip(made, ends, strict=True):
-                value = e + s[i if self.shared == "rows" else j] * a
-                if i == j:
-                    diagonal[i] = value
-                elif value:
-                    off[i][j] = abs(value)
-        return made
+        exact = [[{} for _ in range(self.n)] for _ in ends]
+        for where, e in _nonzeros(self.E):
+            for rows in exact:
+                rows[where[0]][where[1]] = e
+        for (i, j), a in _nonzeros(self._coupling):
+            for rows, s in zip(exact, ends, strict=True):
+                rows[i][j] = rows[i].get(j, 0) + s[i if self.shared == "rows" else j] * a
+        return [
+            (
+                [row.get(i, Fraction(0)) for i, row in enumerate(rows)],
+                [{j: abs(v) for j, v in row.items() if j != i and v} for i, row in enumerate(rows)],
+            )
+            for rows in exact
+        ]
 
     def _exact_interval(self):
         E, F, G = ([[Fraction(float(v)) for v in row] for row in _dense(m)] for m in (self.E, self.F, self.G))
@@ -280,10 +261,35 @@ def _dense(matrix):
     return np.diag(matrix) if matrix.ndim == 1 else matrix
 
 
-def _entries(matrix):
-    """Row, column and value of the stored entries of a diagonal or sparse matrix."""
+def _diagonal(matrix):
+    return matrix if _is_diagonal(matrix) else np.asarray(matrix.diagonal(), dtype=float)
+
+
+def _aligned(E, A, n):
+    """E and A on one sparsity pattern, with the row and column of each entry; E is None where it is diagonal."""
+    if isinstance(A, np.ndarray) and A.ndim == 1:
+        from scipy.sparse import diags_array
+
+        A = diags_array(A).tocsr()
+    if _is_diagonal(E):
+        E = None
+    if isinstance(A, np.ndarray) or isinstance(E, np.ndarray):
+        return None if E is None else _dense(E), _dense(A), *np.indices((n, n), sparse=True)
+    if E is not None:
+        from scipy.sparse import coo_array
+
+        (er, ec, ev), (ar, ac, av) = ((m.row, m.col, m.data) for m in (E.tocoo(), A.tocoo()))
+        where = (np.concatenate([er, ar]), np.concatenate([ec, ac]))
+        E = coo_array((np.concatenate([ev, np.zeros(av.size)]), where), shape=(n, n)).tocsr()
+        A = coo_array((np.concatenate([np.zeros(ev.size), av]), where), shape=(n, n)).tocsr()
+    return E, A, np.repeat(np.arange(n), np.diff(A.indptr)), A.indices
+
+
+def _nonzeros(matrix):
+    """The entries of a matrix of any kind as ``((i, j), Fraction)``."""
+    if _is_diagonal(matrix):
+        return [((i, i), Fraction(float(v))) for i, v in enumerate(matrix) if v]
     if isinstance(matrix, np.ndarray):
-        place = np.arange(matrix.size)
-        return place, place, matrix
+        return [((int(i), int(j)), Fraction(float(matrix[i, j]))) for i, j in np.argwhere(matrix)]
     coo = matrix.tocoo()
-    return coo.row, coo.col, coo.data
+    return [((int(i), int(j)), Fraction(float(v))) for i, j, v in zip(coo.row, coo.col, coo.data, strict=True) if v]

@@ -64,8 +64,8 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
     >>> print(dn.certify(net))
     Certificate: FiringRate is strongly contracting
       rate    0.5
-      norm    linf with weights 0.333 to 1
-      osLip   <= -0.5 (no weights of this kind reach below -0.5)
+      norm    l_inf with weights 0.333 to 1
+      osLip   <= -0.5 (no other diagonal weights do better)
       region  whole space
       status  certified
       why     the largest log norm over all slopes, attained by some of them
@@ -174,7 +174,11 @@ def _certificate(model, structure, claim, b, lower, kind):
     rate = -b if b else 0.0
     holds = math.isfinite(b) and claim.holds(b)
     strong, weak = holds and rate > 0, holds and rate == 0
-    least = "; no diagonal weights of this p do better" if lower > -math.inf and lower > b - 1e-6 * (1 + abs(b)) else ""
+    least = (
+        "; no other diagonal weights of this p do better"
+        if lower > -math.inf and lower > b - 1e-6 * (1 + abs(b))
+        else ""
+    )
     if claim.kind == "quadratic":
         how = "a quadratic inequality that holds for all slopes at once"
     elif claim.kind == "diagonal":

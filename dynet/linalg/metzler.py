@@ -219,7 +219,10 @@ def row_choice_perron(rows, tol=None):
     if top - quotient.min() > tol * scale:
         top, v, choice = _inverse_iteration(ratios, diagonals, offs, v, tol * scale, normal)
     witness, lower = _lower(diagonals, offs, choice, v, top, tol * scale)
-    return Perron(float(top), float(lower), v, witness, choice, bool(top - lower <= 10 * tol * scale))
+    longest = max(int(np.diff(o.indptr).max(initial=0)) if hasattr(o, "indptr") else n for o in offs)
+    rounding = 2.0**-51 * (longest + 4) * (abs(top) + 2 * max(np.abs(d).max(initial=0.0) for d in diagonals))
+    lower = min(lower, top) - rounding  # so that it stays below what the witness proves
+    return Perron(float(top), float(lower), v, witness, choice, bool(top - lower <= 10 * tol * scale + 2 * rounding))
 
 
 def _inverse_iteration(ratios, diagonals, offs, v, tol, normal):

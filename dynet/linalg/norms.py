@@ -165,7 +165,7 @@ class Norm:
         return hash((self.p, None if self.weights is None else self.weights.tobytes()))
 
     def __repr__(self):
-        name = f"l{'inf' if self.p == math.inf else format(self.p, 'g')}"
+        name = f"l_{'inf' if self.p == math.inf else format(self.p, 'g')}"
         if self.weights is None:
             return name
         if self.weights.ndim == 2:

@@ -152,7 +152,7 @@ def render(data, folder=None):
     lines = [f"{data['name']}: {data['title']}" if data["title"] else data["name"]]
 
     def row(name, text, note=""):
-        lines.append(f"  {name:<16}{text}{'   ' if note else ''}{note}".rstrip())
+        lines.append(f"  {name:<19}{text}{'   ' if note else ''}{note}".rstrip())
 
     certificate = data.get("certificate")
     if certificate:
