@@ -27,7 +27,7 @@ app = App(
     help_epilogue="Start with: dynet run scenarios/quickstart.toml, or dynet new firing_rate > mine.toml",
 )
 
-Files = Annotated[tuple[Path, ...], Parameter(help="Scenario files (TOML).")]
+Files = Annotated[Path, Parameter(help="Scenario files (TOML).")]
 Sets = Annotated[
     tuple[str, ...], Parameter(name="--set", help="Change a value, as in --set model.weight=0.2; may be repeated.")
 ]
