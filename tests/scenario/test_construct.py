@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scenario_files import COUPLING, LABELS, SMALL, change, drop, refused
+from scenario_files import COUPLING, SMALL, change, drop, refused
 
 import dynet as dn
 from dynet.errors import ArgumentError, ScenarioError

@@ -119,8 +119,8 @@ REFUSED = {
     "no graph file": (on_graph('file = "nett.graphml"'), "graph.file = 'nett.graphml': there is no file ",
                       "did you mean 'net.graphml'?"),
     "ending": (on_graph('file = "field.py"'), "graph.file = 'field.py': expected a file (.graphml, "),
-    "missing weights": (on_graph('file = "holes.graphml"'), "graph.file = 'holes.graphml': a graph whose edge 'b'-'c' has no 'weight': "
-                        "expected 'weight' on every edge or on none (1 of 2 lack it)"),
+    "missing weights": (on_graph('file = "holes.graphml"'), "graph.file = 'holes.graphml': a graph whose edge 'b'-'c'"
+                        " has no 'weight': expected 'weight' on every edge or on none (1 of 2 lack it)"),
     "no numbers": (on_graph('file = "words.graphml"'), "edge 'a'-'b' with weight='heavy': expected a finite number"),
     "not GraphML": (on_graph('file = "broken.graphml"'), "graph.file = 'broken.graphml': expected a readable .graphml"),
     "not an edge list": (on_graph('file = "broken.edgelist"'), "graph.file = 'broken.edgelist': expected lines 'from to "
