@@ -26,6 +26,7 @@ app = App(
     help="Simulate dynamical systems and prove that they contract: rate, norm, and a certificate that anyone can check.",
     help_epilogue="Start with: dynet run scenarios/quickstart.toml, or dynet new firing_rate > mine.toml",
     default_parameter=Parameter(negative=(), show_default=False),
+    suppress_keyboard_interrupt=False,  # main answers it
 )
 
 File = Annotated[Path, Parameter(help="A scenario file (TOML).")]
@@ -148,8 +149,17 @@ def verify(
     found = _certificate(certificate)
     holds = bool(found) and found.check(exact=exact)
     if json:
-        _json(file=str(certificate), holds=holds, exact=exact, status=found.status, rate=_plain(found.rate),
-              norm=None if found.norm is None else str(found.norm))  # fmt: skip
+        rate = found.rate if abs(found.rate) < float("inf") else None  # JSON has no infinity
+        norm = None if found.norm is None else str(found.norm)
+        data = {
+            "file": str(certificate),
+            "holds": holds,
+            "exact": exact,
+            "status": found.status,
+            "rate": rate,
+            "norm": norm,
+        }
+        print(_dumps(data))
     else:
         print(f"{found}\n  check   {_checked(found, holds, exact)}")
     return 0 if holds else 1
@@ -308,8 +318,11 @@ def _progress(name, quiet):
 
 def _show_trajectory(run, as_json):
     if as_json:
-        print(_dumps({"t": run.t.tolist(), "labels": run.labels, "final": [_plain(v) for v in run.final.ravel().tolist()],
-                      "shape": run.x.shape, "statuses": [s.word for s in run.statuses], "stats": run.stats}))  # fmt: skip
+        import numpy as np
+
+        final = np.where(np.isfinite(run.final), run.final, None).tolist()  # JSON has no nan
+        print(_dumps({"t": run.t.tolist(), "labels": run.labels, "final": final, "shape": run.x.shape,
+                      "statuses": [s.word for s in run.statuses], "stats": run.stats}))  # fmt: skip
         return
     print(run)
     stats = ", ".join(
@@ -332,16 +345,8 @@ def _checked(found, holds, exact):
     return f"FAILED, in {how}" if found else "nothing to check: it claims no contraction"
 
 
-def _plain(value):
-    return value if abs(value) < float("inf") else None
-
-
 def _dumps(value):
     return json.dumps(value, indent=1, default=str)
-
-
-def _json(**values):
-    print(_dumps(values))
 
 
 def _say(text):
