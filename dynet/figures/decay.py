@@ -206,7 +206,7 @@ def _down(rate):
 
 def _label_bound(figure, axes, t0, rate, top, text):
     """Write along the bound, just above it; level and beside it where the line is too short or too steep for that."""
-    figure.draw_without_rendering()
+    canvas.arrange(figure)
     left, right = axes.get_xlim()
     low, high = axes.get_ylim()
     if rate > 0.0:
