@@ -13,13 +13,14 @@ M. Okabe, K. Ito, "Color universal design", 2008 (the palette of ``dynet.mplstyl
 """
 
 import contextlib
+import math
 import os
 import pathlib
 import tempfile
 
 import numpy as np
 
-__all__ = ["COLORS", "FAINT", "style", "new", "save", "spread", "label_ends", "arrange", "time_label"]
+__all__ = ["COLORS", "FAINT", "style", "new", "save", "spread", "label_ends", "arrange", "power_of_ten", "time_label"]
 
 #: The order in which lines take their colours (Okabe and Ito, darker ones first; all legible as text on white).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#B0588A", "#000000", "#A87400")
@@ -73,6 +74,16 @@ def time_label(unit):
     'time $t$ (s)'
     """
     return f"time $t$ ({unit or 'model units'})"
+
+
+def power_of_ten(value, position=None):
+    """A tick label of a logarithmic axis as plain text; mathematical text takes ten times as long to set.
+
+    >>> power_of_ten(1e-12), power_of_ten(1.0)
+    ('10⁻¹²', '10⁰')
+    """
+    exponent = f"{math.log10(value):.0f}" if value > 0.0 else ""
+    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def spread(wanted, gap, low, high):

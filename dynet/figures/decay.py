@@ -103,6 +103,7 @@ def decay(
     with canvas.style():
         figure, axes = canvas.new(width, height, title)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(canvas.power_of_ten)
         end = _last_time(t, distance, noise)
         visible = distance[:, t <= end]
         positive = visible[np.isfinite(visible) & (visible > 0.0)]
