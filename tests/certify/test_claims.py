@@ -64,7 +64,7 @@ def test_diagonal_claims_imply_the_matrix_inequality_at_every_vertex(model, data
 @given(oracles.fields(kinds=["FiringRate", "Hopfield", "LinearMinusMonotone"], largest=4), st.data())
 def test_quadratic_claims_imply_the_matrix_inequality_at_every_vertex(model, data):
     s = structure_of(model)
-    assume(QuadraticClaim.applies(s))
+    assume(QuadraticClaim.applies(s) and s.size_product(2, np.ones(s.n)).any())
     random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     root = random.normal(size=(model.n, model.n))
     P = root @ root.T + 0.3 * np.eye(model.n)
