@@ -198,6 +198,10 @@ def row_choice_perron(rows, tol=None):
         v = v / v.max()
         return np.maximum(v, _FLOOR)
 
+    linked = (
+        sum(np.asarray(abs(o).sum(axis=1)).ravel() for o in offs) > 0
+    )  # a row without links has no say in when to stop
+    linked = linked if linked.any() else ~linked
     v = np.ones(n)
     best = (math.inf, v)
     shift = -min(d.min() for d in diagonals) + 0.05 * scale
@@ -207,16 +211,17 @@ def row_choice_perron(rows, tol=None):
         top = quotient.max()
         if top < best[0]:
             best = (top, v)
-        if top - quotient.min() <= tol * scale:
+        least = quotient[linked].min()
+        if top - least <= tol * scale:
             break
         if k % 50 == 49:  # too slow to be worth waiting for, or at the floor of rounding
-            if before - best[0] <= 0.2 * (best[0] - quotient.min()):
+            if before - best[0] <= 0.2 * (best[0] - least):
                 break
             before = best[0]
         v = normal(v * (quotient + shift))
     top, v = best
     quotient, choice = ratios(v)
-    if top - quotient.min() > tol * scale:
+    if top - quotient[linked].min() > tol * scale:
         top, v, choice = _inverse_iteration(ratios, diagonals, offs, v, tol * scale, normal)
     witness, lower = _lower(diagonals, offs, choice, v, top, tol * scale)
     if top - lower > tol * scale:  # reducible, or not converged

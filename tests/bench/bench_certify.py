@@ -38,7 +38,9 @@ def grid(n):
 def main():
     import dynet as dn
 
-    print(f"{'field':<26} {'n':>8} {'norm':>5} {'build':>8} {'certify':>8} {'check':>8} {'exact':>8}  seconds; rate, gap")
+    print(
+        f"{'field':<26} {'n':>8} {'norm':>5} {'build':>8} {'certify':>8} {'check':>8} {'exact':>8}  seconds; rate, gap"
+    )
     for n in (1_000, 10_000, 100_000):
         for name, kind, coupling in (
             ("FiringRate, 10 links", dn.models.FiringRate, network(n)),
