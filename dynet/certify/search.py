@@ -145,7 +145,8 @@ def _search(structure, p, tol):
     M = structure.majorants(2)[0].matrix()
     right, left = perron(M, tol), perron(M.T if isinstance(M, np.ndarray) else M.T.tocsr(), tol)
     weights = left.vector / right.vector
-    claims = [(DiagonalClaim(structure, weights / weights.max(), right.vector), -math.inf)]
+    weights = np.maximum(weights / weights.max(), 10 * LEAST_WEIGHT)
+    claims = [(DiagonalClaim(structure, weights, right.vector), -math.inf)]
     P = _symmetric_weights(structure)
     if P is not None:
         claims.append((QuadraticClaim(structure, P), -math.inf))

@@ -33,6 +33,8 @@ __all__ = ["Perron", "is_hurwitz_metzler", "metzler_majorant", "optimal_weights"
 _POWERS = 400  # power iterations before inverse iteration is tried
 _FLOOR = 1e-12  # least weight relative to the largest: keeps rows that nothing depends on from vanishing
 
+_LEAST = 1e-90  # the same for matrices that are reducible, whose optimal weights are far apart
+
 
 class Perron(NamedTuple):
     """Bounds on a spectral abscissa with the vectors that prove them.
@@ -226,7 +228,7 @@ def row_choice_perron(rows, tol=None):
     witness, lower = _lower(diagonals, offs, choice, v, top, tol * scale)
     if top - lower > tol * scale:  # reducible, or not converged
         first = choice
-        top, v, choice = _resolvent(ratios, diagonals, offs, (top, v, choice), lower, scale, normal)
+        top, v, choice = _resolvent(ratios, diagonals, offs, (top, v, choice), lower, scale)
         other, value = _lower(diagonals, offs, choice, v, top, tol * scale)
         if value > lower:
             witness, lower = other, value
@@ -258,7 +260,7 @@ def _inverse_iteration(ratios, diagonals, offs, v, tol, normal):
     return best
 
 
-def _resolvent(ratios, diagonals, offs, best, lower, scale, normal):
+def _resolvent(ratios, diagonals, offs, best, lower, scale):
     """The vectors ``(b I - M)^-1 1`` for b just above the lower bound, which a reducible matrix needs; keeps the best."""
     for power in range(2, 13, 2):
         b, choice = lower + 10.0**-power * scale, best[2]
@@ -266,7 +268,7 @@ def _resolvent(ratios, diagonals, offs, best, lower, scale, normal):
             fresh = _solve(_chosen(offs, choice), _pick(diagonals, choice), b, np.ones(len(choice)))
             if fresh is None:
                 break
-            v = normal(fresh)
+            v = np.maximum(fresh / fresh.max(), _LEAST)  # a chain of n links needs weights like powers of n
             quotient, after = ratios(v)
             if quotient.max() < best[0]:
                 best = (quotient.max(), v, after)
