@@ -54,6 +54,13 @@ class Equilibrium:
         Whether `error` is a proven bound: the certificate holds, and the rounding of the residual is bounded.
     method : str
     labels : tuple of str
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> eq = dn.equilibrium(dn.models.FiringRate([[0.0, 0.5], [-0.5, 0.0]], input=[1.0, 0.0]), tol=1e-8)
+    >>> eq.certified, eq.status.word, eq.x.round(4).shape
+    (True, 'ok', (2,))
     """
 
     x: np.ndarray
