@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import functools
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,9 +25,10 @@ from ..errors import Status
 from ..math import rough_power
 from . import codegen, tableaus
 from .block import bare, flat
+from .methods import Solution
 from .stages import attempt_of
 
-__all__ = ["Solution", "integrate"]
+__all__ = ["integrate", "run"]
 
 OK, NONFINITE, MAX_STEPS, STEP_UNDERFLOW, INTERRUPTED = range(5)
 assert [Status(k).word for k in range(5)] == ["ok", "nonfinite", "max_steps", "step_underflow", "interrupted"]
@@ -38,25 +38,12 @@ ROUNDING = 4e-15  # a step of less than this part of t is lost in the rounding o
 LOOK = 64  # attempts between two reports of progress
 
 
-class Solution(NamedTuple):
-    """What :func:`integrate` returns, one row per trajectory.
-
-    Attributes
-    ----------
-    x : ndarray, shape (batch, k, n)
-        States at the save times; NaN after `t_stop`.
-    status : ndarray of int8, shape (batch,)
-    t_stop : ndarray, shape (batch,)
-        The time that was reached.
-    accepted, rejected : ndarray of int64, shape (batch,)
-        Steps.
-    """
-
-    x: np.ndarray
-    status: np.ndarray
-    t_stop: np.ndarray
-    accepted: np.ndarray
-    rejected: np.ndarray
+def run(task):
+    """The runner of the table of methods."""
+    return integrate(
+        task.model.block(task.signal), task.y0, task.p, task.t0, task.t1, task.save, task.method, rtol=task.rtol,
+        atol=task.atol, dt=task.dt, max_steps=task.max_steps, threads=task.threads, monitor=task.monitor,
+    )  # fmt: skip
 
 
 def integrate(
