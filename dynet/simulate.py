@@ -271,4 +271,5 @@ def _watched(work, monitor, progress):
         raise
     if "error" in result:
         raise result["error"]
+    progress(float(monitor[0]))
     return result["value"]

@@ -89,6 +89,15 @@ class Solution(NamedTuple):
         The time that was reached.
     accepted, rejected : ndarray of int64, shape (batch,)
         Steps.
+    summary : ndarray, shape (batch, 4, quantities), or None
+        Last, least, greatest value and integral of every quantity over the save times.
+    probes : ndarray of int64, shape (batch, 2), or None
+        How often the steps were probed for stiffness, and how often it was found.
+    steps : tuple or None
+        The noted steps, by trajectory: its number; start, step, end of what was used; polynomial coefficients.
+    hits : tuple or None
+        The events, by trajectory: its number and the event's; time; state.
+    counts : ndarray of int64, shape (batch, events), or None
     """
 
     x: np.ndarray
@@ -96,13 +105,24 @@ class Solution(NamedTuple):
     t_stop: np.ndarray
     accepted: np.ndarray
     rejected: np.ndarray
+    summary: np.ndarray | None = None
+    probes: np.ndarray | None = None
+    steps: tuple | None = None
+    hits: tuple | None = None
+    counts: np.ndarray | None = None
 
 
 METHODS = {
     method.name: method
     for method in (
-        Method("dopri5", "explicit", 5, adaptive=True, fixed=False, module="explicit"),
+        Method("dopri5", "explicit", 5, adaptive=True, fixed=True, module="explicit"),
+        Method("tsit5", "explicit", 5, adaptive=True, fixed=True, module="explicit"),
+        Method("vern7", "explicit", 7, adaptive=True, fixed=True, module="explicit"),
+        Method("dop853", "explicit", 8, adaptive=True, fixed=True, module="explicit"),
+        Method("bs32", "explicit", 3, adaptive=True, fixed=True, module="explicit"),
+        Method("heun", "explicit", 2, adaptive=True, fixed=True, module="explicit"),
         Method("rk4", "explicit", 4, adaptive=False, fixed=True, module="explicit"),
+        Method("euler", "explicit", 1, adaptive=False, fixed=True, module="explicit"),
     )
 }
 

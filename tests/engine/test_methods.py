@@ -17,3 +17,4 @@ def test_the_table_agrees_with_the_tableaus():
     assert set(explicit) == set(TABLEAUS)
     for name, method in explicit.items():
         assert method.order == TABLEAUS[name].order and method.adaptive == (TABLEAUS[name].error is not None)
+        assert method.fixed
