@@ -74,8 +74,8 @@ def integrate(
         ``t0 < t1``.
     save : ndarray, shape (k,)
         Increasing times within ``[t0, t1]``.
-    method : str
-        A key of :data:`dynet.engine.tableaus.TABLEAUS`.
+    method : str or object
+        A key of :data:`dynet.engine.tableaus.TABLEAUS`, or a method that makes its own ``attempt``.
     rtol, atol : float
     dt : float, optional
         The step of a fixed-step method; the last step is shortened to end at `t1`.
@@ -92,7 +92,7 @@ def integrate(
     -------
     Solution
     """
-    tableau = tableaus.TABLEAUS[method]
+    tableau = tableaus.TABLEAUS.get(method, method)
     y0, p, save, reals = (np.require(a, float, "CW") for a in (y0, p, save, block.reals))
     ints = np.require(block.ints, np.int64, "CW")
     batch, n = y0.shape

@@ -85,6 +85,8 @@ _FIXED = """
 @functools.cache
 def attempt_of(tableau, single):
     """The compiled ``attempt`` of a method for a single lane or for several."""
+    if hasattr(tableau, "attempt"):  # an implicit method, which makes its own
+        return tableau.attempt(single)
     form = "single" if single else "lanes"
     return codegen.module(attempt_source(tableau, single), tag=f"{tableau.name}_{form}").attempt
 
