@@ -165,6 +165,7 @@ def integrate(block, y0, p, t0, t1, save, method=RODAS5P, **options):
     y0 : ndarray, shape (batch, n)
     p : ndarray, shape (batch, npar)
     t0, t1 : float
+        Different.
     save : ndarray, shape (k,)
     method : Rosenbrock
     options
@@ -185,5 +186,5 @@ def run(task):
     """The runner of the table of methods."""
     return integrate(
         task.model.block(task.signal), task.y0, task.p, task.t0, task.t1, task.save, rtol=task.rtol, atol=task.atol,
-        max_steps=task.max_steps, threads=task.threads, monitor=task.monitor,
+        max_steps=task.max_steps, threads=task.threads, monitor=task.monitor, **task.options,
     )  # fmt: skip

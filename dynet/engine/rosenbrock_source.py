@@ -114,7 +114,7 @@ _JACOBIAN_SINGLE = """
     y_, slope, step = flat(y), flat(slopes[0]), h[0]
     for j in range(wide):
         times[j] = t[0]
-    later = t[0] + np.sqrt(step * (1e-14 * step + 2.2e-16 * abs(t[0])))
+    later = t[0] + np.sqrt(abs(step) * (1e-14 * abs(step) + 2.2e-16 * abs(t[0])))
     times[N] = later
     for i in range(N):
         for j in range(wide):
@@ -155,7 +155,7 @@ _JACOBIAN_LANES = """
         for q in range(lanes):
             z[j, q] = y[j, q]
     for q in range(lanes):
-        at[q] = t[q] + np.sqrt(h[q] * (1e-14 * h[q] + 2.2e-16 * abs(t[q])))
+        at[q] = t[q] + np.sqrt(abs(h[q]) * (1e-14 * abs(h[q]) + 2.2e-16 * abs(t[q])))
     rhs(at, y, p, reals, ints, work, ft)
     for i in range(N):
         for q in range(lanes):
@@ -198,7 +198,7 @@ _END = """
             d = d / (atol + rtol * max(a, b)) + 0.0 * b
             error[{lane}] += d * d
     for q in range(lanes):
-        a, b = h[q], error[q]
+        a, b = abs(h[q]), error[q]
         error[q] = np.inf if (a <= SHORT * abs(t[q])) & (b > WILD * N) else b
     for q in range(lanes):
         at[q] = t[q] + h[q]
@@ -299,7 +299,7 @@ def _unrolled(method, n):
         add("q = abs(b)")
         add(f"d = d / (atol + rtol * max(abs(y{i}), q)) + 0.0 * b")
         add("e += d * d")
-    add("error[0] = np.inf if (step <= SHORT * abs(t[0])) & (e > WILD * N) else e")
+    add("error[0] = np.inf if (abs(step) <= SHORT * abs(t[0])) & (e > WILD * N) else e")
     add("at[0] = t[0] + step")
     add(f"rhs(at, z, p, reals, ints, work, slopes[{len(method.m) + 1}])")
     return "".join(f"    {line}\n" for line in lines)
