@@ -123,6 +123,8 @@ METHODS = {
         Method("heun", "explicit", 2, adaptive=True, fixed=True, module="explicit"),
         Method("rk4", "explicit", 4, adaptive=False, fixed=True, module="explicit"),
         Method("euler", "explicit", 1, adaptive=False, fixed=True, module="explicit"),
+        Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock"),
+        Method("bdf", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
     )
 }
 
