@@ -219,6 +219,14 @@ def row_choice_perron(rows, tol=None):
     if top - quotient.min() > tol * scale:
         top, v, choice = _inverse_iteration(ratios, diagonals, offs, v, tol * scale, normal)
     witness, lower = _lower(diagonals, offs, choice, v, top, tol * scale)
+    if top - lower > tol * scale:  # reducible, or not converged
+        first = choice
+        top, v, choice = _resolvent(ratios, diagonals, offs, (top, v, choice), lower, scale, normal)
+        other, value = _lower(diagonals, offs, choice, v, top, tol * scale)
+        if value > lower:
+            witness, lower = other, value
+        else:
+            choice = first
     longest = max(int(np.diff(o.indptr).max(initial=0)) if hasattr(o, "indptr") else n for o in offs)
     rounding = 2.0**-51 * (longest + 4) * (abs(top) + 2 * max(np.abs(d).max(initial=0.0) for d in diagonals))
     lower = min(lower, top) - rounding  # so that it stays below what the witness proves
@@ -242,6 +250,24 @@ def _inverse_iteration(ratios, diagonals, offs, v, tol, normal):
             best = (quotient.max(), v, choice)
         if gained <= 0.01 * tol or quotient.max() - quotient.min() <= tol:
             break
+    return best
+
+
+def _resolvent(ratios, diagonals, offs, best, lower, scale, normal):
+    """The vectors ``(b I - M)^-1 1`` for b just above the lower bound, which a reducible matrix needs; keeps the best."""
+    for power in range(2, 13, 2):
+        b, choice = lower + 10.0**-power * scale, best[2]
+        for _ in range(4):
+            fresh = _solve(_chosen(offs, choice), _pick(diagonals, choice), b, np.ones(len(choice)))
+            if fresh is None:
+                break
+            v = normal(fresh)
+            quotient, after = ratios(v)
+            if quotient.max() < best[0]:
+                best = (quotient.max(), v, after)
+            if np.array_equal(after, choice):
+                break
+            choice = after
     return best
 
 
