@@ -53,6 +53,13 @@ class Equilibrium:
         Whether `error` is a proven bound: the certificate holds, and the rounding of the residual is bounded.
     method : str
     labels : tuple of str
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> rest = dn.equilibrium(dn.models.FiringRate([[-1.0, 0.5], [-0.75, 0.25]]), u=[0.5, 0.0], tol=1e-9)
+    >>> rest.certified, bool(rest.error <= 1e-9)
+    (True, True)
     """
 
     x: np.ndarray

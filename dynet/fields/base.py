@@ -35,6 +35,15 @@ class VectorField:
         The input :math:`u(t)` unless a solver is given another; None is zero.
     name, equation : str
         For printing.
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> field = dn.models.Lorenz(rho=14.0)
+    >>> field.n, field.labels, field.params["rho"]
+    (3, ('x', 'y', 'z'), 14.0)
+    >>> field.replace(rho=28.0).rhs(0.0, [0.0, 1.0, 0.0])
+    array([10., -1.,  0.])
     """
 
     name = "field"

@@ -115,12 +115,12 @@ def label_ends(figure, axes, y, texts, colors):
     size = _font_size(axes)
     at = axes.transAxes.inverted().transform(axes.transData.transform([(0.0, v) for v in y]))[:, 1]
     placed = spread(at, 1.15 * size / height, 0.0, 1.0)
-    for start, end, text, color in zip(at, placed, texts, colors, strict=True):
-        moved = abs(start - end) * height > 0.35 * size
+    far = np.abs(at - placed) * height > 0.35 * size
+    for start, end, moved, text, color in zip(at, placed, far, texts, colors, strict=True):
         axes.annotate(
             text,
             xy=(1.0, start),
-            xytext=(10 if moved else 4, (end - start) * height),
+            xytext=(10 if far.any() else 4, (end - start) * height),
             xycoords=axes.transAxes,
             textcoords="offset points",
             color=color,

@@ -51,7 +51,7 @@ class Scenario:
     ... )
     >>> report = scenario.replace("model.leak", 2.0).run(out=None)
     >>> report.numbers["certified"], round(report.numbers["rate"], 4)
-    (True, 1.7827)
+    (True, 1.7831)
     """
 
     def __init__(self, **tables):
