@@ -2,7 +2,14 @@
 
 from .composite import CompositeNorm
 from .compound import additive_compound, alpha_compound, compound_log_norm, multiplicative_compound
-from .metzler import is_hurwitz_metzler, metzler_majorant, optimal_weights, perron, spectral_abscissa
+from .metzler import (
+    common_weights,
+    is_hurwitz_metzler,
+    metzler_majorant,
+    optimal_weights,
+    perron,
+    spectral_abscissa,
+)
 from .norms import Norm, log_norm
 from .ranges import RangeSeminorm, ergodic_coefficient
 
@@ -12,6 +19,7 @@ __all__ = [
     "RangeSeminorm",
     "additive_compound",
     "alpha_compound",
+    "common_weights",
     "compound_log_norm",
     "ergodic_coefficient",
     "is_hurwitz_metzler",

@@ -1,5 +1,7 @@
 """Optimal weights against linear programs, enumeration and eigenvalues; the witnesses prove what is returned."""
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynet.errors import ArgumentError
-from dynet.linalg import Norm, is_hurwitz_metzler, metzler_majorant, optimal_weights, perron
+from dynet.linalg import Norm, common_weights, is_hurwitz_metzler, metzler_majorant, optimal_weights, perron
 from dynet.linalg.metzler import row_choice_perron
 from tests import oracles
 
@@ -66,6 +68,43 @@ def test_optimal_weights_attain_the_abscissa_in_all_three_norms(matrices):
         value, weights = optimal_weights(A, p)
         assert np.isclose(value, alpha, atol=1e-8)
         assert np.isclose(Norm(p, weights).log(metzler_majorant(A)), alpha, atol=1e-7)
+
+
+@settings(max_examples=40)
+@given(metzler(count=4, largest=4), st.integers(1, 4), st.sampled_from([1, "inf"]))
+def test_families_agree_with_enumeration_of_rows_and_with_linear_programs(matrices, count, p):
+    family = [np.where(np.eye(len(M), dtype=bool), M, M * np.random.default_rng(0).choice([-1, 1], M.shape))
+              for M in matrices[:count]]  # fmt: skip
+    found = common_weights(family, p)
+    rows = [oracles.majorant(A) if p == "inf" else oracles.majorant(A).T for A in family]
+    proven(rows, found)
+    best = max(
+        oracles.abscissa(np.array([rows[k][i] for i, k in enumerate(choice)]))
+        for choice in itertools.product(range(count), repeat=len(rows[0]))
+    )
+    assert found.lower - 1e-9 <= best <= found.upper + 1e-9 and found.upper <= best + 1e-5
+    assert all(Norm(p, found.vector).log(A) <= found.upper + 1e-9 for A in family)
+    program = common_weights(family, p, method="program")
+    proven(rows, program)
+    assert program.lower - 1e-7 <= best <= program.upper + 1e-9 and program.upper <= best + 1e-4
+    sparse = common_weights([sp.csr_array(A) for A in family], p)
+    assert np.isclose(sparse.upper, found.upper, atol=1e-6)
+    value, weights = optimal_weights(family, p)
+    assert value == found.upper and np.array_equal(weights, found.vector)
+    value, weights = optimal_weights(family, 2)
+    if weights.max() < 1e8 * weights.min():
+        assert all(Norm(2, weights).log(A) <= value + 1e-6 * (1 + abs(value)) for A in family)
+
+
+def test_a_bad_family_is_refused():
+    for bad in ([], [np.eye(2), np.eye(3)], np.ones((2, 3)), [[np.inf]], "matrix", [sp.eye_array(2), np.eye(3)]):
+        for function in (common_weights, optimal_weights):
+            with pytest.raises(ArgumentError, match="A="):
+                function(bad)
+    with pytest.raises(ArgumentError, match="p="):
+        common_weights(np.eye(2), 2)
+    with pytest.raises(ArgumentError, match="program"):
+        common_weights(np.eye(2), method="programm")
 
 
 def test_worked_numbers():

@@ -25,7 +25,7 @@ def cases(draw, orders=(1, 2, math.inf), coordinates=False):
     kind = draw(st.sampled_from(["plain", "vector", "matrix"] if p == 2 else ["plain", "vector"]))
     weights = R = None
     if coordinates and draw(st.booleans()):
-        R = random.normal(size=(n, n)) + 2 * np.eye(n)
+        R = np.linalg.qr(random.normal(size=(n, n)))[0] * random.uniform(0.4, 2.0, n)
     if kind == "vector" and p in (1, 2, math.inf):
         weights = random.uniform(0.2, 5.0, n)
     elif kind == "matrix":
