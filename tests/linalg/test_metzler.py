@@ -86,7 +86,9 @@ def test_families_agree_with_enumeration_of_rows_and_with_linear_programs(matric
     assert all(Norm(p, found.vector).log(A) <= found.upper + 1e-9 for A in family)
     program = common_weights(family, p, method="program")
     proven(rows, program)
-    assert program.lower - 1e-7 <= best <= program.upper + 1e-9 and program.upper <= best + 1e-4
+    assert program.lower - 1e-7 <= best <= program.upper + 1e-9
+    if found.vector.max() < 1e3 * found.vector.min():  # within the tolerances of the solver
+        assert program.upper <= best + 1e-5
     sparse = common_weights([sp.csr_array(A) for A in family], p)
     assert np.isclose(sparse.upper, found.upper, atol=1e-6)
     value, weights = optimal_weights(family, p)

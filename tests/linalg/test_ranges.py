@@ -73,9 +73,9 @@ def test_worked_number_batches_and_large_networks():
     stack = np.array([-oracles.laplacian(W), -oracles.laplacian(2 * W)])
     assert np.allclose(RangeSeminorm().log(stack), [-1, -2]) and np.allclose(RangeSeminorm().induced(stack[0]), 2.0)
     random = np.random.default_rng(0)
-    large = sp.random_array((3000, 3000), density=2e-3, rng=random, format="csr")
+    large = sp.random_array((300, 300), density=2e-2, rng=random, format="csr")
     for row in (7, 9):  # all listen to both
-        large = large + sp.csr_array((np.full(3000, 0.25), (np.arange(3000), np.full(3000, row))), shape=(3000, 3000))
+        large = large + sp.csr_array((np.full(300, 0.25), (np.arange(300), np.full(300, row))), shape=(300, 300))
     assert np.isclose(ergodic_coefficient(sp.csr_array(large)), ergodic_coefficient(large.toarray()))
     assert ergodic_coefficient(sp.csr_array((5, 5))) == 0.0
 
