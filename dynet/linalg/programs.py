@@ -11,8 +11,6 @@ Davydov, Jafarpour, Bullo, Non-Euclidean contraction theory for robust nonlinear
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 __all__ = ["weights_by_bisection"]
@@ -47,16 +45,20 @@ def weights_by_bisection(rows, tol=1e-9):
     def largest(eta):
         return max(float(((M @ eta) / eta).max()) for M in matrices)
 
-    best = np.ones(n)
-    high, low = largest(best), max(float(M.diagonal().max()) for M in matrices)
+    best, least = np.ones(n), largest(np.ones(n))
+    high, low = least, max(float(M.diagonal().max()) for M in matrices)
     size = max(float(abs(M).sum(axis=1).max()) for M in matrices) or 1.0
     while high - low > tol * size:
         b = (low + high) / 2
         conditions = vstack([M - b * eye_array(n) for M in matrices]).tocsc()
         found = linprog(np.ones(n), A_ub=conditions, b_ub=np.zeros(conditions.shape[0]), bounds=(1.0, _LARGEST))
-        value = largest(np.maximum(found.x, 1.0)) if found.status == 0 else math.inf
-        if value < high:
-            best, high = np.maximum(found.x, 1.0), value
-        if value > b:  # infeasible, or feasible to the solver's tolerance only
+        if found.status == 0:
+            high = b
+            eta = np.maximum(found.x, 1.0)
+            value = largest(eta)
+            if value < least:
+                best, least = eta, value
+                high = min(high, value)
+        else:
             low = b
     return best
