@@ -40,6 +40,7 @@ from ..linalg.rigorous import (
     is_positive_definite_exact,
     multiply_up,
     quotient_up,
+    rows_with_entries,
 )
 from .lure import LureStructure
 
@@ -152,7 +153,7 @@ class DiagonalClaim(_QuotientClaim):
         # 1e-290 covers underflow, in `forward` before it is multiplied by a weight that may be large
         total = (self.weights * (forward + 1e-290) + backward) * (1 + 2 * (terms + 6) * UNIT) + 1e-290
         quotient = np.nextafter(np.nextafter(total / (2 * self.weights * self.v), np.inf) * (1 + 4 * UNIT), np.inf)
-        present = np.asarray((off != 0).sum(axis=1) + (back != 0).sum(axis=1)).ravel() > 0
+        present = rows_with_entries(off) | rows_with_entries(back)
         return add_up(majorant.high, np.where(present, quotient, 0.0))
 
     def exact_quotients(self):
