@@ -2,6 +2,7 @@
 
 from .composite import CompositeNorm
 from .compound import additive_compound, alpha_compound, compound_log_norm, multiplicative_compound
+from .lmi import common_quadratic_norm
 from .metzler import (
     common_weights,
     is_hurwitz_metzler,
@@ -19,6 +20,7 @@ __all__ = [
     "RangeSeminorm",
     "additive_compound",
     "alpha_compound",
+    "common_quadratic_norm",
     "common_weights",
     "compound_log_norm",
     "ergodic_coefficient",

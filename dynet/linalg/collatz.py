@@ -82,7 +82,7 @@ def row_choice_perron(rows, tol=None):
     v = np.ones(n)
     best = (math.inf, v)
     shift = -min(d.min() for d in diagonals) + 0.05 * scale
-    before = math.inf
+    before = ten = math.inf
     for k in range(_POWERS):
         quotient, choice = ratios(v)
         top = quotient.max()
@@ -90,6 +90,10 @@ def row_choice_perron(rows, tol=None):
             best = (top, v)
         if top - quotient.min() <= tol * scale:
             break
+        if k % 10 == 9:  # the upper bound stands still: what is missing is the lower one, of a reducible matrix
+            if ten - best[0] <= 0.05 * tol * scale:
+                break
+            ten = best[0]
         if k % 50 == 49:  # too slow to be worth waiting for, or at the floor of rounding
             if before - best[0] <= 0.2 * (best[0] - quotient.min()):
                 break

@@ -49,3 +49,19 @@ def _determinant(A):
     if not A:
         return 1.0
     return sum((-1) ** j * A[0][j] * _determinant([row[:j] + row[j + 1 :] for row in A[1:]]) for j in range(len(A)))
+
+
+def least_quadratic_norm_of_two_states(family):
+    """The least largest log norm over all P = [[1, s], [s, q]], by a grid that is refined around its best point."""
+    centre, width, best = np.zeros(2), 6.0, math.inf
+    for _ in range(24):
+        for u, w in itertools.product(np.linspace(-1, 1, 9), repeat=2):
+            x, y = centre + width * np.array([u, w])
+            q = math.exp(x)
+            s = math.tanh(y) * math.sqrt(q)
+            T = np.linalg.cholesky(np.array([[1.0, s], [s, q * (1 + 1e-14)]])).T
+            value = max(np.linalg.eigvalsh((M + M.T) / 2)[-1] for M in (T @ J @ np.linalg.inv(T) for J in family))
+            if value < best:
+                best, found = value, np.array([x, y])
+        centre, width = found, width * 0.6
+    return best
