@@ -70,7 +70,8 @@ class _QuotientClaim:
             if np.all(quotients <= b):
                 return True
             near = 64 * UNIT * (np.abs(quotients).max() + 1) * self.structure.n
-            if quotients.max() > b + near or self._entries() > _DECIDE:
+            hopeless = quotients.max() > b + near and self._entries() > _SMALL
+            if hopeless or self._entries() > _DECIDE:
                 return False
         limit = Fraction(b)
         return all(q <= limit for q in self.exact_quotients())
@@ -208,9 +209,9 @@ class QuadraticClaim:
         L = np.linalg.cholesky(self.P)
         inner = np.linalg.solve(L, np.linalg.solve(L, (PE + PE.T) / 2 + (N.T * H) @ N / 4).T)
         values = np.linalg.eigvalsh((inner + inner.T) / 2)
-        spread = np.linalg.eigvalsh(self.P)
-        hair = np.abs(values).max() * spread[-1] / spread[0] * 1e-15
-        while hair < 1e-2 * np.abs(values).max():
+        size = self._row_sums(0.0, *(np.abs(x) for x in (self.P, E, A)), H).max() / np.linalg.eigvalsh(self.P)[0]
+        hair = size * 1e-15 if size > 0 else math.inf
+        while hair < 1e-2 * size:
             hair *= 8
             if self.holds(float(values[-1] + hair)):
                 return float(values[-1] + hair)

@@ -137,9 +137,14 @@ def check_labels(labels, n):
     """One distinct string per state; ``x0 .. x{n-1}`` when None."""
     if labels is None:
         return tuple(f"x{i}" for i in range(n))
+    if isinstance(labels, (str, int, float)):
+        raise ArgumentError("labels", labels, f"a list of {n} labels, one per state")
     labels = tuple(str(label) for label in labels)
     if len(labels) != n:
         raise ArgumentError("labels", Shown(f"{len(labels)} labels"), f"{n} labels, one per state")
+    if len(set(labels)) != n:
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ArgumentError("labels", Shown(f"two labels {twice!r}"), "distinct labels")
     return labels
 
 
