@@ -227,6 +227,24 @@ def test_norms_in_other_coordinates_agree_with_the_conjugated_matrix():
     assert Norm(1, R=T) == Norm(1, R=T) != Norm(1) and hash(Norm(1, R=T)) == hash(Norm(1, R=T))
 
 
+def test_large_sparse_matrices_are_bounded_in_l2_too(monkeypatch):
+    random = np.random.default_rng(7)
+    A = sp.csr_array(sp.random_array((60, 60), density=0.08, rng=random) - 0.04 * sp.eye_array(60))
+    A.data = A.data - 0.5
+    eta = random.uniform(0.5, 2.0, 60)
+    for norm in (Norm(2), Norm(2, eta)):
+        wanted = norm.log(A), norm.induced(A)
+        with monkeypatch.context() as patch:
+            patch.setattr("dynet.linalg.norms._DENSE", 10)
+            found = norm.log(A), norm.induced(A)
+        assert np.allclose(found, wanted) and found[0] >= wanted[0] - 1e-13 and found[1] >= wanted[1] - 1e-13
+    m = 60
+    line = sp.diags_array([np.ones(m - 1), np.full(m, -2.0), np.ones(m - 1)], offsets=[-1, 0, 1])
+    grid = sp.csr_array(sp.kron(line, sp.eye_array(m)) + sp.kron(sp.eye_array(m), line))
+    exact = -4 * (1 - np.cos(np.pi / (m + 1)))
+    assert exact <= Norm(2).log(grid) <= exact + 1e-9
+
+
 def test_ties_are_exact_unless_asked_otherwise():
     x, y = [1.0, 5.0], [2.0, 1.9]
     assert Norm("inf").pairing(x, y) == 2.0 and Norm("inf").pairing(x, y, atol=0.09) == 2.0
