@@ -232,14 +232,13 @@ class Norm:
     def __eq__(self, other):
         if not isinstance(other, Norm):
             return NotImplemented
-        return self._key() == other._key()
+        pairs = ((self.weights, other.weights), (self.R, other.R))
+        return self.p == other.p and all(
+            a is b or (a is not None and b is not None and np.array_equal(a, b)) for a, b in pairs
+        )
 
     def __hash__(self):
-        return hash(self._key())
-
-    def _key(self):
-        arrays = (self.weights, self.R)
-        return self.p, *(None if a is None else (a.shape, (a + 0.0).tobytes()) for a in arrays)
+        return hash((self.p, *(None if a is None else (a + 0.0).tobytes() for a in (self.weights, self.R))))
 
     def __repr__(self):
         name = f"l_{'inf' if self.p == math.inf else format(self.p, 'g')}"
