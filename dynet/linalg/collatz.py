@@ -8,7 +8,7 @@ Let row i of a Metzler matrix come from any of the matrices :math:`M_1, \dots, M
 where :math:`\sigma` chooses a row for each i. The search is a power iteration with Collatz-Wielandt bounds, followed where
 needed by policy iteration with Noda's inverse iteration, and by resolvents for reducible matrices. It proves nothing: the
 vectors that it returns do. :math:`\eta` proves the upper bound, and a vector :math:`v \ge 0` with
-:math:`M_\sigma v \ge bv` the lower one.
+:math:`M_\sigma v \ge bv` the lower one; the bounds that are returned are those, rounded outward.
 
 References
 ----------
@@ -22,6 +22,8 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+
+from .rigorous import quotient_down, quotient_up
 
 __all__ = ["Perron", "bounds_of", "row_choice_perron", "without_diagonal"]
 
@@ -112,24 +114,28 @@ def row_choice_perron(rows, tol=None):
             witness, lower = other, value
         else:
             choice = first
-    rounding = _rounding(diagonals, offs, top)
-    lower = min(lower, top) - rounding  # so that it stays below what the witness proves
-    return Perron(float(top), float(lower), v, witness, choice, bool(top - lower <= 10 * tol * scale + 2 * rounding))
+    return _proven(diagonals, offs, v, witness, choice, tol)
+
+
+def _proven(diagonals, offs, v, witness, choice, tol):
+    """The bounds that the vectors prove, rounded outward."""
+    upper = max(float(quotient_up(d, o, v).max()) for d, o in zip(diagonals, offs, strict=True))
+    lower = float(quotient_down(_pick(diagonals, choice), _chosen(offs, choice), witness).min())
+    slack = 10 * tol * _scale(diagonals, offs) + 2 * _rounding(diagonals, offs, upper)
+    return Perron(upper, lower, v, witness, choice, bool(upper - lower <= slack))
 
 
 def bounds_of(rows, vector, tol=1e-9):
     """What a given positive vector proves, beside the best lower bound for the rows that bind it.
 
     >>> found = bounds_of([np.array([[-1.0, 0.5], [0.75, 0.25]])], np.array([1.0, 3.0]))
-    >>> print(found.upper, round(found.lower, 9), found.attained)
+    >>> print(round(found.upper, 9), round(found.lower, 9), found.attained)
     0.5 0.5 True
     """
     diagonals, offs = _parts(rows)
-    quotient, choice = _quotients(diagonals, offs, vector)
-    top = quotient.max()
+    choice = _quotients(diagonals, offs, vector)[1]
     below = row_choice_perron([(_pick(diagonals, choice), _chosen(offs, choice))])
-    attained = bool(top - below.lower <= 10 * tol * _scale(diagonals, offs))
-    return Perron(float(top), min(below.lower, float(top)), vector, below.witness, choice, attained)
+    return _proven(diagonals, offs, vector, below.witness, choice, tol)
 
 
 def _parts(rows):

@@ -21,6 +21,7 @@ Bullo, Contraction Theory for Dynamical Systems, chapters 2 and 3.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from .collatz import Perron, bounds_of, row_choice_perron, without_diagonal
 
 __all__ = ["Perron", "common_weights", "is_hurwitz_metzler", "metzler_majorant", "optimal_weights", "perron",
            "row_choice_perron", "spectral_abscissa"]  # fmt: skip
+
+_EXACT = 100_000  # entries up to which exact arithmetic decides where floats cannot
 
 
 def metzler_majorant(A):
@@ -184,7 +187,18 @@ def is_hurwitz_metzler(M):
     """
     M = _check_metzler(M)
     found = row_choice_perron([M], None)
-    return found.vector if np.all(M @ found.vector < 0) else None
+    if found.upper < 0 or (found.lower < 0 and _is_negative_exactly(M, found.vector)):
+        return found.vector
+    return None
+
+
+def _is_negative_exactly(M, v):
+    """Whether M v < 0 in rational arithmetic; False for matrices of many entries, where this would take long."""
+    if (M.nnz if hasattr(M, "tocsr") else M.size) > _EXACT:
+        return False
+    rows = M.toarray() if hasattr(M, "tocsr") else M
+    v = [Fraction(float(x)) for x in v]
+    return all(sum(Fraction(float(m)) * x for m, x in zip(row, v, strict=True) if m) < 0 for row in rows)
 
 
 def _check_metzler(M):

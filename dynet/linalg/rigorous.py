@@ -28,6 +28,7 @@ __all__ = [
     "is_positive_definite_exact",
     "multiply_down",
     "multiply_up",
+    "quotient_down",
     "quotient_up",
     "rows_with_entries",
 ]
@@ -91,6 +92,30 @@ def quotient_up(diagonal, off, weights):
         high = np.nextafter((off @ weights) * (1 + 2 * (terms + 2) * UNIT) + 1e-290, np.inf)
         quotient = np.where(present, np.nextafter(high / weights, np.inf), 0.0)
     return add_up(diagonal, quotient)
+
+
+def quotient_down(diagonal, off, weights):
+    r"""Lower bounds on :math:`d_i + (M w)_i / w_i` for the rows with :math:`w_i > 0`; inf for the others.
+
+    Parameters
+    ----------
+    diagonal : ndarray, shape (n,)
+        Lower bounds on d.
+    off : ndarray (n, n) or scipy.sparse.csr_array
+        Nonnegative lower bounds on M; its diagonal is zero.
+    weights : ndarray, shape (n,)
+        Nonnegative, at most 1e100; those that are positive at least 1e-100.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    terms = np.diff(off.indptr) if hasattr(off, "indptr") else np.full(len(weights), off.shape[1])
+    inside = weights > 0
+    low = np.maximum(np.nextafter((off @ weights) * (1 - 2 * (terms + 2) * UNIT) - 1e-290, -np.inf), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = np.maximum(np.nextafter(low / weights, -np.inf), 0.0)
+    return np.where(inside, add_down(diagonal, np.where(inside, quotient, 0.0)), np.inf)
 
 
 def rows_with_entries(matrix):
