@@ -303,9 +303,9 @@ def _done(scenario, out):
 
 @contextlib.contextmanager
 def _progress(name, quiet):
-    """A progress bar on a terminal, nothing elsewhere."""
+    """A progress bar on a terminal, nothing elsewhere; but a run that reports its progress can be interrupted."""
     if quiet or not sys.stderr.isatty():
-        yield None
+        yield lambda stage, fraction: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn

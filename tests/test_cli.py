@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
 import sys
 
@@ -206,6 +207,17 @@ def test_workers_give_the_same_numbers(small, capsys, tmp_path):
     for name in ("small", "second"):
         one, two = (dn.Trajectory.load(f"{out}/{name}/trajectory.nc") for out in ("alone", "runs"))
         assert (one.x == two.x).all()
+
+
+def test_a_worker_that_dies_is_named(small, capsys, tmp_path):
+    blow_up(tmp_path, "dies.toml")
+    source = tmp_path / "blow_up.py"
+    dies = "import multiprocessing, os\nif multiprocessing.parent_process():\n    os._exit(9)\n"
+    source.write_text(dies + source.read_text())
+    assert main(["run", "dies.toml", "small.toml", "--workers", "2"]) == 2
+    err = capsys.readouterr().err
+    assert "dynet: dies: its process was ended from outside; was the memory enough?\n" in err and "Traceback" not in err
+    assert not (tmp_path / "runs" / "dies").exists()
 
 
 def test_dask(small, capsys, tmp_path):
@@ -443,7 +455,49 @@ def test_a_reader_that_goes_away(tmp_path):
 
 def test_nothing_is_shown_on_what_is_no_terminal(small, capsys):
     with cli._progress("small", quiet=False) as progress:
-        assert progress is None
+        progress("simulate", 0.5)
+    assert capsys.readouterr() == ("", "")
+
+
+ENDLESS = """\
+[model]
+kind = "lorenz"
+
+[simulate]
+t = 1e6
+dt = 1e-6
+method = "rk4"
+max_steps = 1_000_000_000_000
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_stops_compiled_code_and_leaves_nothing(workers, tmp_path):
+    for name in ("one.toml", "two.toml"):
+        write(tmp_path, ENDLESS, name)
+    process = subprocess.Popen(
+        [sys.executable, "-c", LATER, "run", "one.toml", "two.toml", "--workers", workers], cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}, start_new_session=True,
+    )  # fmt: skip
+    try:
+        out, err = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert (process.returncode, out, err) == (130, "", "dynet: interrupted; nothing half-written is left\n")
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["one.toml", "two.toml"]
+
+
+#: The command line, with a Ctrl-C for its whole group of processes three seconds after the start.
+LATER = """\
+import os, signal, sys, threading
+from dynet.cli import main
+if __name__ == "__main__":
+    threading.Timer(3.0, os.killpg, (0, signal.SIGINT)).start()
+    sys.exit(main(sys.argv[1:]))
+"""
 
 
 def test_a_graph_whose_labels_name_inputs(tmp_path, capsys, monkeypatch):

@@ -112,6 +112,25 @@ def structure_of(model):
     return LureStructure(*(m if d is None else d for m, d in parts), *model.slopes)
 
 
+def is_about(certificate, model):
+    """Whether the claim of a certificate covers a model: the same matrices, and no slope outside its intervals."""
+    if certificate.claim is None or not isinstance(model, LureField):
+        return False
+    said, meant = certificate.claim.structure, structure_of(model)
+    if said.lo.shape != meant.lo.shape or not np.all((said.lo <= meant.lo) & (meant.hi <= said.hi)):
+        return False
+    pairs = [(getattr(said, name), getattr(meant, name)) for name in ("E", "F", "G")]
+    return all(_equal(a, b) for a, b in pairs)
+
+
+def _equal(a, b):
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) or a.shape != b.shape:
+        return False
+    return (a != b).nnz == 0
+
+
 def _search(structure, p, tol):
     """The claims worth proving for a p, each with a lower bound on what any weights of that p reach."""
     if p != 2:
@@ -126,7 +145,8 @@ def _search(structure, p, tol):
     M = structure.majorants(2)[0].matrix()
     right, left = perron(M, tol), perron(M.T if isinstance(M, np.ndarray) else M.T.tocsr(), tol)
     weights = left.vector / right.vector
-    claims = [(DiagonalClaim(structure, weights / weights.max(), right.vector), -math.inf)]
+    weights = np.maximum(weights / weights.max(), 10 * LEAST_WEIGHT)
+    claims = [(DiagonalClaim(structure, weights, right.vector), -math.inf)]
     P = _symmetric_weights(structure)
     if P is not None:
         claims.append((QuadraticClaim(structure, P), -math.inf))

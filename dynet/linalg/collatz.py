@@ -23,12 +23,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .rigorous import quotient_down, quotient_up
+from .rigorous import quotient_down, quotient_up, rows_with_entries
 
 __all__ = ["Perron", "bounds_of", "row_choice_perron", "without_diagonal"]
 
 _POWERS = 400  # power iterations before inverse iteration is tried
 _FLOOR = 1e-12  # least weight relative to the largest: keeps rows that nothing depends on from vanishing
+_LEAST = 1e-90  # the same for matrices that are reducible, whose optimal weights are far apart
 
 
 class Perron(NamedTuple):
@@ -81,6 +82,8 @@ def row_choice_perron(rows, tol=None):
         v = v / v.max()
         return np.maximum(v, _FLOOR)
 
+    linked = np.logical_or.reduce([rows_with_entries(o) for o in offs])  # other rows have no say in when to stop
+    linked = linked if linked.any() else ~linked
     v = np.ones(n)
     best = (math.inf, v)
     shift = -min(d.min() for d in diagonals) + 0.05 * scale
@@ -90,25 +93,26 @@ def row_choice_perron(rows, tol=None):
         top = quotient.max()
         if top < best[0]:
             best = (top, v)
-        if top - quotient.min() <= tol * scale:
+        least = quotient[linked].min()
+        if top - least <= tol * scale:
             break
         if k % 10 == 9:  # the upper bound stands still: what is missing is the lower one, of a reducible matrix
             if ten - best[0] <= 0.05 * tol * scale:
                 break
             ten = best[0]
         if k % 50 == 49:  # too slow to be worth waiting for, or at the floor of rounding
-            if before - best[0] <= 0.2 * (best[0] - quotient.min()):
+            if before - best[0] <= 0.2 * (best[0] - least):
                 break
             before = best[0]
         v = normal(v * (quotient + shift))
     top, v = best
     quotient, choice = ratios(v)
-    if top - quotient.min() > tol * scale:
+    if top - quotient[linked].min() > tol * scale:
         top, v, choice = _inverse_iteration(ratios, diagonals, offs, v, tol * scale, normal)
     witness, lower = _lower(diagonals, offs, choice, v, top, tol * scale)
     if top - lower > tol * scale:  # reducible, or not converged
         first = choice
-        top, v, choice = _resolvent(ratios, diagonals, offs, (top, v, choice), lower, scale, normal)
+        top, v, choice = _resolvent(ratios, diagonals, offs, (top, v, choice), lower, scale)
         other, value = _lower(diagonals, offs, choice, v, top, tol * scale)
         if value > lower:
             witness, lower = other, value
@@ -190,7 +194,7 @@ def _inverse_iteration(ratios, diagonals, offs, v, tol, normal):
     return best
 
 
-def _resolvent(ratios, diagonals, offs, best, lower, scale, normal):
+def _resolvent(ratios, diagonals, offs, best, lower, scale):
     """The vectors ``(b I - M)^-1 1`` for b just above the lower bound, which a reducible matrix needs; keeps the best."""
     for power in range(2, 13, 2):
         b, choice = lower + 10.0**-power * scale, best[2]
@@ -198,7 +202,7 @@ def _resolvent(ratios, diagonals, offs, best, lower, scale, normal):
             fresh = _solve(_chosen(offs, choice), _pick(diagonals, choice), b, np.ones(len(choice)))
             if fresh is None:
                 break
-            v = normal(fresh)
+            v = np.maximum(fresh / fresh.max(), _LEAST)  # a chain of n links needs weights like powers of n
             quotient, after = ratios(v)
             if quotient.max() < best[0]:
                 best = (quotient.max(), v, after)

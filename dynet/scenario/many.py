@@ -6,7 +6,10 @@ of the files, each as soon as it and those before it are there; a scenario that 
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
+import multiprocessing
+import signal
 
 from ..errors import ArgumentError, DynetError, MissingExtraError
 from .scenario import Scenario
@@ -57,13 +60,19 @@ def outcomes(todo, out, changes=(), workers=1, dask=None, progress=None):
     with _local(min(workers, len(todo))) if dask is None else _cluster(dask) as pool:
         # a worker of a cluster may stand in another folder
         tasks = [(file, out) if dask is None else (file.resolve(), out.resolve()) for _, file in todo]
-        futures = [pool.submit(_work, file, to, tuple(changes)) for file, to in tasks]
+        with _deaf() if dask is None else contextlib.nullcontext():
+            futures = [pool.submit(_work, file, to, tuple(changes)) for file, to in tasks]
         try:
-            for future in futures:
-                yield future.result()
-        except BaseException:  # such as an interrupt: what has not begun does not begin
+            for future, (scenario, _) in zip(futures, todo, strict=True):
+                try:
+                    yield future.result()
+                except concurrent.futures.BrokenExecutor:
+                    yield {"error": f"{scenario.name}: its process was ended from outside; was the memory enough?"}
+        except BaseException:  # such as an interrupt: what has not begun does not begin, what runs here ends
             for future in futures:
                 future.cancel()
+            for child in multiprocessing.active_children():
+                child.terminate()
             raise
 
 
@@ -80,11 +89,18 @@ def _run(scenario, out, progress):
 
 
 def _local(workers):
-    import concurrent.futures
-    import multiprocessing
-
     spawn = multiprocessing.get_context("spawn")  # a forked child would share the threads of the compiled code
     return concurrent.futures.ProcessPoolExecutor(workers, mp_context=spawn)
+
+
+@contextlib.contextmanager
+def _deaf():
+    """Processes that are started here ignore Ctrl-C; the one who started them answers, and ends them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _cluster(address):

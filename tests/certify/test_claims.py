@@ -211,3 +211,29 @@ def test_lipschitz_bounds_hold_for_all_slopes(model, data):
 def test_the_lipschitz_bound_of_an_ill_conditioned_matrix_is_not_guessed():
     s = structure_of(dn.models.FiringRate([[0.0, 0.5], [0.5, 0.0]]))
     assert QuadraticClaim(s, np.diag([1.0, 1e-16])).lipschitz() == math.inf
+
+
+def test_long_rows_are_bounded_in_spite_of_the_rounding_of_their_sums():
+    random, n = np.random.default_rng(1), 80
+    for _ in range(2):
+        A = random.uniform(0.5, 1.0, (n, n))
+        np.fill_diagonal(A, 0.0)
+        s = LureStructure(np.zeros(n), np.ones(n), A, np.zeros(n), np.ones(n))
+        eta = random.uniform(0.5, 1.0, n)
+        for claim in (RowsClaim(s, math.inf, eta), RowsClaim(s, 1.0, eta), DiagonalClaim(s, eta, eta[::-1].copy())):
+            pairs = zip(claim.quotients(), claim.exact_quotients(), strict=True)
+            assert all(Fraction(float(q)) >= exact for q, exact in pairs)
+
+
+def test_the_rounding_of_the_quadratic_matrix_is_accounted_for():
+    """One state: the bound is rounded to either side of the exact root, where the matrix cancels to almost nothing."""
+    random = np.random.default_rng(2)
+    for _ in range(300):
+        p, a, c = random.uniform(0.1, 3.0, 3)
+        s = LureStructure(np.array([-c]), np.ones(1), np.array([[a]]), np.zeros(1), np.ones(1))
+        claim = QuadraticClaim(s, np.array([[p]]))
+        p, a, c = (Fraction(x) for x in (p, a, c))
+        b = float(-c + (p + a) ** 2 / (4 * p))
+        for near in (math.nextafter(b, -math.inf), b, math.nextafter(b, math.inf)):
+            assert claim.holds(near, exact=True) == (Fraction(near) > -c + (p + a) ** 2 / (4 * p))
+            assert claim.holds(near, exact=True) or not claim.holds(near)

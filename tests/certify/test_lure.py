@@ -186,3 +186,14 @@ def test_bounds_hold_at_every_scale(model, power):
         exact = max(claim.exact_quotients())
         bound = float(claim.quotients().max())
         assert bound == math.inf or Fraction(bound) >= exact
+
+
+@pytest.mark.parametrize("slope", [-0.7, 0.3])
+def test_the_products_of_a_single_unit_are_rounded_outward(slope):
+    random = np.random.default_rng(0)
+    for _ in range(60):
+        F, G = random.normal(size=(3, 1)), random.normal(size=(1, 3))
+        s = LureStructure(np.zeros((3, 3)), F, G, np.array([slope]), np.array([slope]))
+        low, high = s._ends[0].low, s._ends[0].high
+        exact = [Fraction(slope) * Fraction(F[i, 0]) * Fraction(G[0, i]) for i in range(3)]
+        assert all(Fraction(a) <= e <= Fraction(b) for a, e, b in zip(low, exact, high, strict=True))

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,3 +67,12 @@ def test_the_fit_stops_where_tolerances_begin():
 def test_no_rate_without_distances():
     assert fitted_rate(dn.simulate(decay, [[1.0, 0.0], [1.0, 0.0]], t=1.0)) is None
     assert fitted_rate(dn.simulate(decay, [[0.0, 0.0], [1.0, 0.0]], t=1.0, save=2)) is None
+
+
+def test_what_comes_after_the_first_fall_below_the_tolerances_is_not_fitted():
+    t = np.linspace(0.0, 5.0, 51)
+    gap = np.where(t < 3.0, np.exp(-2.0 * t), np.where(t < 4.0, 1e-12, 1.0))  # close together, then apart again
+    x = np.stack([np.zeros((51, 1)), gap[:, None]])
+    stats = {"rtol": 1e-6, "atol": 1e-6}
+    run = dn.Trajectory(t, x, status=(dn.Status.OK,) * 2, t_stop=np.full(2, 5.0), labels=["x"], stats=stats)
+    assert fitted_rate(run) == pytest.approx(2.0)

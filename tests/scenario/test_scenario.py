@@ -36,6 +36,12 @@ def test_names():
     assert "pair" in repr(dn.Scenario(name="pair", **TABLES))
 
 
+def test_the_resolved_scenario_states_every_seed():
+    graph = {"generator": "watts_strogatz_graph", "args": {"n": 9, "k": 4, "p": 0.5}}
+    resolved = dn.Scenario(seed=4, graph=graph, model={"kind": "hopfield"}, simulate={"t": 1.0}).resolved().tables
+    assert resolved.seed == resolved.simulate.seed == resolved.graph.args["seed"] == 4
+
+
 def test_numpy_values_become_plain():
     scenario = dn.Scenario(
         model={"kind": "hopfield", "coupling": np.eye(2), "weight": np.float64(0.5), "leak": np.ones(2)},
