@@ -35,6 +35,7 @@ __all__ = [
 
 UNIT = 2.0**-53
 _BLOCK = 2**14  # elements
+_LARGE = 200  # rows from which it pays to load scipy's interface to LAPACK
 _SPLIT = 134217729.0  # 2**27 + 1
 _LEAST = 5e-324  # the least positive float
 _TINY = 1e-280  # below this size a product's error may not be representable
@@ -158,9 +159,21 @@ def is_positive_definite(Q, formation_error=0.0):
     with np.errstate(over="ignore", invalid="ignore"):
         backward = g / (1 - g) * diagonal.sum() * (1 + 1e-9) + 4 * n * (2 * (n + 2) + diagonal.max()) * _LEAST
         np.fill_diagonal(shifted, np.nextafter(diagonal - np.nextafter(backward + formation_error, np.inf), -np.inf))
+        return _has_factor(shifted)
+
+
+def _has_factor(Q):
+    """Whether the Cholesky factorisation of a symmetric matrix, which is overwritten, runs to the end with finite numbers."""
+    if len(Q) < _LARGE:
         try:
-            factor = np.linalg.cholesky(shifted)
+            factor = np.linalg.cholesky(Q)
         except np.linalg.LinAlgError:
+            return False
+    else:  # the same routine without copies, in half the time
+        from scipy.linalg.lapack import dpotrf
+
+        factor, info = dpotrf(Q.T, lower=0, clean=0, overwrite_a=1)
+        if info != 0:
             return False
     return bool(np.isfinite(factor).all())  # some libraries run through a pivot that is NaN after an overflow
 

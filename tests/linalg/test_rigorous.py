@@ -152,3 +152,15 @@ def test_what_is_not_symmetric_finite_or_positive_is_not_definite():
     assert not is_positive_definite(np.array([[-1.0]]))
     with pytest.raises(ValueError, match="dyadic"):
         is_positive_definite_exact([[Fraction(1, 3), 0], [0, Fraction(1, 2)]])
+
+
+@pytest.mark.parametrize("large", [0, 10**9])
+def test_both_ways_to_factor_decide_alike(monkeypatch, large):
+    monkeypatch.setattr("dynet.linalg.rigorous._LARGE", large)
+    for seed in range(200):
+        n = 2 + seed % 20
+        Q = gram(seed, n, n - 1)
+        kept = Q.copy()
+        assert not is_positive_definite(Q) and np.array_equal(Q, kept)
+        assert is_positive_definite(Q + 1e-9 * np.trace(Q) * np.eye(n))
+    assert not is_positive_definite(np.full((3, 3), 1e308)) and not is_positive_definite(-np.eye(3))
