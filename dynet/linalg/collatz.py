@@ -110,14 +110,16 @@ def row_choice_perron(rows, tol=None):
     if top - quotient[linked].min() > tol * scale:
         top, v, choice = _inverse_iteration(ratios, diagonals, offs, v, tol * scale, normal)
     witness, lower = _lower(diagonals, offs, choice, v, top, tol * scale)
-    if top - lower > tol * scale:  # reducible, or not converged
+    for _ in range(4):  # each turn may find other rows, whose lower bound is better
+        if top - lower <= tol * scale:  # otherwise reducible, or not converged
+            break
         first = choice
         top, v, choice = _resolvent(ratios, diagonals, offs, (top, v, choice), lower, scale)
         other, value = _lower(diagonals, offs, choice, v, top, tol * scale)
-        if value > lower:
-            witness, lower = other, value
-        else:
+        if value <= lower:
             choice = first
+            break
+        witness, lower = other, value
     return _proven(diagonals, offs, v, witness, choice, tol)
 
 
