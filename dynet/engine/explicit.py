@@ -24,7 +24,7 @@ import numpy as np
 
 from ..errors import Status
 from ..math import rough_power
-from . import codegen, tableaus
+from . import codegen, fused, tableaus
 from .block import bare, flat
 from .stages import attempt_of
 
@@ -94,11 +94,16 @@ def integrate(
     """
     tableau = tableaus.TABLEAUS[method]
     y0, p, save, reals = (np.require(a, float, "CW") for a in (y0, p, save, block.reals))
-    ints = np.require(block.ints, np.int64, "CW")
     batch, n = y0.shape
+    crew = max(1, threads // batch) if block.split else 1
+    ints = fused.team_ints(block, crew) if block.split else np.require(block.ints, np.int64, "CW")
     assert n == block.n and n > 0 and p.shape[0] == batch and p.ndim == 2 and save.ndim == 1, "shapes"
     assert t0 < t1 and (tableau.error is not None or dt > 0), "a positive span of time, a positive step"
-    if lanes is None:
+    if block.split:
+        lanes = 1  # all threads work on one trajectory: its states alone fill the caches
+    elif lanes is None and block.lanes:
+        lanes = min(batch, block.lanes)
+    elif lanes is None:
         lanes = min(batch, max(8, min(128, 1 << int(np.log2(max(1.0, 1500 / n))))))
     solution = Solution(
         np.full((batch, save.size, n), np.nan), np.zeros(batch, np.int8), np.full(batch, float(t0)),
@@ -110,14 +115,20 @@ def integrate(
 
     def run(piece):
         wide = min(lanes, piece.stop - piece.start)
-        shapes = (3, n, wide), (tableau.stages, n, wide), (p.shape[1], wide), (block.work_rows, wide), (10, wide)
+        work_rows = block.work_rows + (crew - 1) * block.private_rows
+        shapes = (3, n, wide), (tableau.stages, n, wide), (p.shape[1], wide), (work_rows, wide), (10, wide)
         scratch = (*(_aligned(shape) for shape in shapes), np.zeros((2, wide), np.int64))
-        driver(
-            attempt_of(tableau, wide == 1), block.function, reals, ints, y0[piece], p[piece], numbers, save,
-            tableau.dense(), np.array([wide, max_steps]), monitor, *scratch, *(field[piece] for field in solution),
-        )  # fmt: skip
+        states, slopes, lane_p, work, rows, _ = scratch
+        attempt = fused.attempt_of(tableau) if block.split else attempt_of(tableau, wide == 1)
+        mine = np.array(ints) if block.split else ints  # the meeting place of this team alone
+        shared = rows[0], rows[1], states[0], slopes, states[1], lane_p, reals, mine, work
+        with fused.team(tableau, crew, block.function, mine, *shared):
+            driver(
+                attempt, block.function, reals, mine, y0[piece], p[piece], numbers, save, tableau.dense(),
+                np.array([wide, max_steps]), monitor, *scratch, *(field[piece] for field in solution),
+            )  # fmt: skip
 
-    threads = max(1, min(threads, batch // 8))
+    threads = max(1, min(threads, batch if block.split else batch // 8))
     ends = np.linspace(0, batch, threads + 1).astype(int)
     pieces = [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
     if threads == 1:
