@@ -21,7 +21,7 @@ class Facts(NamedTuple):
     invariant : (ndarray, ndarray) or None
         Lower and upper bounds, arrays of shape (n,), of a box that no trajectory leaves; entries may be infinite.
     conserved : ndarray or None, shape (n,)
-        A vector eta with ``eta . f(t, x) = 0``: the quantity ``eta . x`` never changes.
+        A vector eta for which ``eta . f(t, x)`` does not depend on x: ``eta . x`` changes only by what flows in from outside.
     translation : ndarray or None, shape (n,)
         A vector xi with ``f(t, x + a xi) = f(t, x)`` for every number a.
     monotone : bool
