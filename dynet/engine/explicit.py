@@ -102,7 +102,7 @@ def integrate(
     if block.split:
         lanes = 1  # all threads work on one trajectory: its states alone fill the caches
     elif lanes is None and block.lanes:
-        lanes = min(batch, block.lanes)
+        lanes = 1 if batch == 1 else min(block.lanes, -(-batch // 8) * 8)  # whole vectors, some lanes may stay vacant
     elif lanes is None:
         lanes = min(batch, max(8, min(128, 1 << int(np.log2(max(1.0, 1500 / n))))))
     solution = Solution(
@@ -114,7 +114,7 @@ def integrate(
     numbers = np.array([t0, t1, rtol, atol, dt or 0.0, 1.0 / tableau.order, batch, float(tableau.error is not None)])
 
     def run(piece):
-        wide = min(lanes, piece.stop - piece.start)
+        wide = lanes if block.lanes else min(lanes, piece.stop - piece.start)
         work_rows = block.work_rows + (crew - 1) * block.private_rows
         shapes = (3, n, wide), (tableau.stages, n, wide), (p.shape[1], wide), (work_rows, wide), (10, wide)
         scratch = (*(_aligned(shape) for shape in shapes), np.zeros((2, wide), np.int64))
