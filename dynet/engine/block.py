@@ -7,17 +7,18 @@ driver is compiled once for all models and found again on disk by the next proce
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-__all__ = ["BlockRHS", "FASTMATH", "RHS", "RHS_TYPE", "bare", "flat", "window"]
+__all__ = ["BlockRHS", "FASTMATH", "RHS", "RHS_TYPE", "bare", "call", "flat", "window"]
 
 # Numba calls functions as arguments experimental, on every such call; everything here rests on them and is tested.
 warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
@@ -100,6 +101,18 @@ class BlockRHS(NamedTuple):
     reals : ndarray of float64
     ints : ndarray of int64
         Constant data shared by all trajectories.
+    split : int
+        States per part, for a function that can be asked for a part of its work; 0 where it cannot. Such a function takes,
+        after the times of the lanes in `t`, five numbers: phase, first part, end of the parts, thread, turn. Phase 1 writes
+        into `work` what the others need to know of these parts, phase 2 gathers it for this thread, phase 3 writes the
+        derivatives of these parts, using the states of these parts only. Two turns have separate tables, so that phase 1
+        of the next evaluation may begin before everyone has finished phase 3 of this one.
+    private_rows : int
+        Rows of `work`, the last ones, that each further thread needs again.
+    group : int
+        Phase 1 is asked for whole groups of so many parts.
+    lanes : int or None
+        The number of lanes that suits the function best.
     """
 
     function: object
@@ -107,3 +120,25 @@ class BlockRHS(NamedTuple):
     work_rows: int
     reals: np.ndarray
     ints: np.ndarray
+    split: int = 0
+    private_rows: int = 0
+    group: int = 1
+    lanes: int | None = None
+
+
+def call(block, t, y, p):
+    """Evaluate a compiled right-hand side once from Python: y of shape (n, W), p of shape (npar, W) -> (n, W)."""
+    y, p = np.ascontiguousarray(y, float), np.ascontiguousarray(p, float)
+    out, work = np.empty_like(y), np.zeros((block.work_rows, y.shape[1]))
+    _caller()(block.function, np.full(y.shape[1], float(t)), y, p, block.reals, block.ints, work, out)
+    return out
+
+
+@functools.cache
+def _caller():
+    # a CFunc called from Python runs its interpreted body: only a compiled caller reaches the machine code
+    def caller(rhs, t, y, p, reals, ints, work, out):
+        rhs(t, y, p, reals, ints, work, out)
+
+    signature = types.void(RHS_TYPE, _vector, _matrix, _matrix, _vector, types.int64[::1], _matrix, _matrix)
+    return njit(signature, cache=True)(caller)

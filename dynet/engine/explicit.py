@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import control, stages, tableaus
+from . import control, stages, tableaus, team
 from .drive import driver
 from .events import PARTS
 from .methods import Solution
@@ -118,12 +118,18 @@ def integrate(
     if dt is not None and getattr(tableau, "fixed", None) is not None:
         tableau = tableau.fixed
     y0, p, save, reals = (np.require(a, float, "CW") for a in (y0, p, save, block.reals))
-    ints = np.require(block.ints, np.int64, "CW")
     batch, n = y0.shape
+    shared = block.split and isinstance(tableau, tableaus.Tableau)
+    crew = max(1, threads // batch) if shared else 0  # threads that work on one trajectory together
+    ints = team.team_ints(block, crew) if shared else np.require(block.ints, np.int64, "CW")
     adaptive = tableau.error is not None
     assert n == block.n and n > 0 and p.shape[0] == batch and p.ndim == 2 and save.ndim == 1, "shapes"
     assert t0 != t1 and (adaptive or dt > 0), "a span of time, a positive step"
-    if lanes is None:
+    if shared:
+        lanes = 1  # its states alone fill the caches
+    elif lanes is None and block.lanes:
+        lanes = 1 if batch == 1 else min(block.lanes, -(-batch // 8) * 8)  # whole vectors, some lanes may stay vacant
+    elif lanes is None:
         lanes = min(batch, max(8, min(128, 1 << int(np.log2(max(1.0, 1500 / n))))))
     if fused is not None:
         lanes = fused.lanes
@@ -143,11 +149,12 @@ def integrate(
     way = 1.0 if t1 > t0 else -1.0
     near, reach = _probe(tableau)
     numbers[:] = (t0, t1, rtol, atol, dt or 0.0, 1.0 / tableau.order, batch, adaptive, way, reach, halt_if_stiff, 0.0)
-    threads = max(1, min(threads, batch // 8)) if checkpoint is None and callback is None else 1
+    threads = max(1, min(threads, batch if shared else batch // 8)) if checkpoint is None and callback is None else 1
     ends = np.linspace(0, batch, threads + 1).astype(int)
-    common = (block, tableau, reals, ints, numbers, save, near, summary, events, dense, fused, max_steps)
+    common = (block, tableau, reals, ints, crew, numbers, save, near, summary, events, dense, fused, max_steps)
+    whole = fused is not None or (block.lanes and not shared)  # as many lanes as the function likes
     pieces = [
-        _Piece(common, slice(int(a), int(b)), min(lanes, b - a) if fused is None else lanes, y0, p, solution, monitor)
+        _Piece(common, slice(int(a), int(b)), min(lanes, b - a) if not whole else lanes, y0, p, solution, monitor)
         for a, b in zip(ends[:-1], ends[1:], strict=True)
     ]
     budget = 1 if callback is not None else FOREVER if checkpoint is None else BETWEEN
@@ -214,7 +221,8 @@ class _Piece:
     """A part of the batch, and the arrays in which the driver keeps its knowledge of it."""
 
     def __init__(self, common, part, lanes, y0, p, solution, monitor):
-        block, tableau, reals, ints, numbers, save, near, summary, events, dense, fused, max_steps = common
+        block, tableau, reals, ints, crew, numbers, save, near, summary, events, dense, fused, max_steps = common
+        ints = np.array(ints)  # with a meeting place of this piece alone
         self.part, self.monitor = part, monitor
         self.numbers = numbers = numbers.copy()
         n, npar, last = block.n, p.shape[1], tableau.stages - 1
@@ -223,7 +231,10 @@ class _Piece:
         self.ledger = np.zeros(control.LEDGER, np.int64)
         self.ledger[control.VACANT] = lanes
         self.states, self.slopes = _aligned((3, n, lanes)), _aligned((len(polynomials), n, lanes))
-        self.p, self.work = _aligned((npar, lanes)), _aligned((block.work_rows, lanes))
+        self.p, self.work = (
+            _aligned((npar, lanes)),
+            _aligned((block.work_rows + max(0, crew - 1) * block.private_rows, lanes)),
+        )
         self.rows, self.marks = _aligned((control.ROWS, lanes)), np.full((3, lanes), -1)
         self.rows[control.T], self.rows[control.GOAL] = numbers[control.N_T0], -np.inf
         count = summary.count if summary else 0
@@ -239,7 +250,7 @@ class _Piece:
         self.hits = np.zeros((room, 2), np.int64), np.zeros(room), np.zeros((room, n))
         single = lanes == 1
         rhs = block.function
-        attempt = stages.attempt_of(tableau, single)
+        attempt = team.attempt_of(tableau) if crew else stages.attempt_of(tableau, single)
         finish = stages.finish_of(tableau, single) if len(polynomials) > tableau.stages else attempt
         gauge = summary.gauge if count else rhs
         watch, change = (events.watch, events.change or rhs) if events else (rhs, rhs)
@@ -282,12 +293,15 @@ class _Piece:
         )
         self.arguments = (*before, self.sizes, self.ledger, monitor, *after)
         self.drive = fused.driver(self) if fused else driver(bool(events or summary or dense))
+        place = self.rows[control.T], self.rows[control.H], self.states[0], self.slopes, self.states[1]
+        self.team = tableau, max(1, crew), rhs, ints, *place, self.p, reals, ints, self.work
         self.collected = [], []
 
     def advance(self, budget):
         """Let the driver go on for so many steps of all lanes; 0 when all trajectories are at their end, 1 when not yet."""
         self.sizes[2] = budget
-        result = self.drive(*self.arguments)
+        with team.team(*self.team):
+            result = self.drive(*self.arguments)
         for notes, field, kept in ((self.steps, control.RECORDS, 0), (self.hits, control.HITS, 1)):
             if self.ledger[field]:
                 who = [column[: self.ledger[field]].copy() for column in notes]

@@ -26,7 +26,7 @@ from numba import types
 from . import codegen
 from .block import RHS_TYPE
 
-__all__ = ["ATTEMPT", "ATTEMPT_TYPE", "attempt_of", "attempt_source", "finish_of"]
+__all__ = ["ATTEMPT", "ATTEMPT_TYPE", "SHARE", "attempt_of", "attempt_source", "error_source", "finish_of"]
 
 _vector, _matrix, _cube = types.float64[::1], types.float64[:, ::1], types.float64[:, :, ::1]
 
@@ -35,6 +35,11 @@ ATTEMPT = types.void(
     types.float64, types.float64,
 )  # fmt: skip
 ATTEMPT_TYPE = types.FunctionType(ATTEMPT)
+
+# a thread's share of an attempt: rhs, which thread, t, h, y, slopes, z, p, reals, ints, work (see dynet.engine.team)
+SHARE = types.void(
+    RHS_TYPE, types.int64, _vector, _vector, _matrix, _cube, _matrix, _matrix, _vector, types.int64[::1], _matrix
+)
 
 _HEAD = """
 import numpy as np
@@ -129,13 +134,18 @@ def attempt_source(tableau, single):
     source = _HEAD
     for s in range(1, tableau.stages):
         source += _STAGE.format(s=s, c=float(tableau.c[s]), **_pass(tableau.a[s], single))
+    return source + error_source(tableau, single)
+
+
+def error_source(tableau, single):
+    """The part of :func:`attempt_source` that follows the stages: the error of the step."""
     if tableau.error is None:
-        return source + _FIXED.format(**_pass([0] * (tableau.stages - 1) + [1], single))
+        return _FIXED.format(**_pass([0] * (tableau.stages - 1) + [1], single))
     if tableau.low is None:
-        return source + _ERROR.format(**_pass(tableau.error, single))
+        return _ERROR.format(**_pass(tableau.error, single))
     either = [float(a) or float(b) for a, b in zip(tableau.error, tableau.low, strict=True)]
     words = {"sum": _sum(tableau.error), "low": _sum(tableau.low)}
-    return source + _ERRORS.format(**_pass(either, single) | words)
+    return _ERRORS.format(**_pass(either, single) | words)
 
 
 def finish_source(tableau, single):

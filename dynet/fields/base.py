@@ -11,6 +11,7 @@ import html
 import numpy as np
 
 from ..errors import ArgumentError, Shown
+from .facts import Facts
 from .signal import as_signal
 
 __all__ = ["VectorField", "describe"]
@@ -89,6 +90,11 @@ class VectorField:
     def parameter_slices(self):
         """Where each such parameter lies in :meth:`parameter_vector`: a dict name -> slice."""
         return {}
+
+    @property
+    def facts(self):
+        """What is known of this field beyond its equation: see :class:`~dynet.fields.facts.Facts`."""
+        return Facts()
 
     def rhs_error(self, t, x, u=None):
         """A bound on the rounding error of :meth:`rhs`, shape (..., n), or None where none is known."""

@@ -10,8 +10,9 @@ import numpy as np
 from numba import njit
 
 from .. import math as fast
-from ..engine.block import FASTMATH
+from ..engine.block import FASTMATH, flat
 from .signal import evaluate
+from .tiles import FMA, add_dense
 
 ZERO, DIAGONAL, DENSE, SPARSE = range(4)
 
@@ -35,6 +36,8 @@ def add_product(kind, reals, ints, x, out):
             xj = x1[j]
             for i in range(rows):
                 out1[i] += column[i] * xj
+    elif kind == DENSE and FMA:
+        add_dense(flat(reals), flat(x), flat(out), rows, columns, lanes, 0, rows)
     elif kind == DENSE:
         for i in range(rows):
             target = out[i]
@@ -76,6 +79,7 @@ def lure_rhs(t, y, p, reals, ints, work, out):
     where g, h and the activation's parameter lie in `reals`; where the signal lies, -1 for none.
     """
     n, m, k = ints[0], ints[1], ints[2]
+    lanes = y.shape[1]
     z = work[:m]
     u = work[m : m + k]
     if k > 0:
@@ -85,18 +89,33 @@ def lure_rhs(t, y, p, reals, ints, work, out):
             evaluate(t, p, reals[ints[21] :], ints[ints[22] :], u)
     for i in range(m):
         z[i] = reals[ints[18] + i]
+    if k > 0:
+        add_product(ints[12], reals[ints[13] :], ints[ints[14] :], u, z)
     add_product(ints[9], reals[ints[10] :], ints[ints[11] :], y, z)
-    add_product(ints[12], reals[ints[13] :], ints[ints[14] :], u, z)
     a = reals[ints[20]]
-    for i in range(m):
-        zi = z[i]
-        for lane in range(zi.size):
-            zi[lane] = phi(zi[lane], a)
+    if ints[3] == DIAGONAL and ints[6] == DIAGONAL:  # one pass instead of four
+        h, e, f = reals[ints[19] :], reals[ints[4] :], reals[ints[7] :]
+        if lanes == 1:
+            y1, z1, out1 = flat(y), flat(z), flat(out)
+            for i in range(n):
+                out1[i] = (h[i] + e[i] * y1[i]) + f[i] * phi(z1[i], a)
+        else:
+            for i in range(n):
+                total, yi, zi, hi, ei, fi = out[i], y[i], z[i], h[i], e[i], f[i]
+                for lane in range(lanes):
+                    total[lane] = (hi + ei * yi[lane]) + fi * phi(zi[lane], a)
+        if k > 0:
+            add_product(ints[15], reals[ints[16] :], ints[ints[17] :], u, out)
+        return
+    z1 = flat(z)
+    for q in range(m * lanes):
+        z1[q] = phi(z1[q], a)
     for i in range(n):
         out[i] = reals[ints[19] + i]
     add_product(ints[3], reals[ints[4] :], ints[ints[5] :], y, out)
     add_product(ints[6], reals[ints[7] :], ints[ints[8] :], z, out)
-    add_product(ints[15], reals[ints[16] :], ints[ints[17] :], u, out)
+    if k > 0:
+        add_product(ints[15], reals[ints[16] :], ints[ints[17] :], u, out)
 
 
 @_scalar

@@ -19,8 +19,9 @@ from ..engine import codegen
 from ..engine.block import BlockRHS
 from ..errors import ArgumentError, Shown
 from . import activation as activations
-from . import kernels, lanes
+from . import kernels, lanes, tiles
 from .base import VectorField, describe
+from .signal import Constant
 
 __all__ = ["LureField", "as_matrix", "diagonal_of", "product"]
 
@@ -140,7 +141,9 @@ class LureField(VectorField):
             pieces.append(_activation_source(self.activation))
         module = codegen.module(*pieces, kernels.lure_rhs, _LURE_CFUNC, tag="lure")
         reals, ints = self._pack(signal)
-        return BlockRHS(module.rhs, self.n, self.units + max(self.inputs, 1), reals, ints)
+        dense = any(isinstance(m, np.ndarray) and m.ndim == 2 and min(m.shape) > 8 for m in (self.E, self.F, self.G))
+        lanes_ = tiles.lanes_for(max(self.n, self.units)) if dense and tiles.FMA else None
+        return BlockRHS(module.rhs, self.n, self.units + max(self.inputs, 1), reals, ints, lanes=lanes_)
 
     def replace(self, **params):
         known = ("E", "F", "G", "B", "D", "g", "h", "activation", "input", "labels")
@@ -165,7 +168,12 @@ class LureField(VectorField):
         reals, ints = [], [np.zeros(kernels.HEADER, np.int64)]
         counts = [0, kernels.HEADER]
         header = ints[0]
-        header[:3] = self.n, self.units, self.inputs
+        g, h = self.g, self.h
+        fixed = signal is None or (isinstance(signal, Constant) and _plain(self.B) and _plain(self.D))
+        if fixed and signal is not None:  # an input that never changes, added as it stands, is a part of g or h
+            g, h = (v if m is None else v + signal.value for v, m in ((g, self.B), (h, self.D)))
+        inputs = 0 if fixed else self.inputs
+        header[:3] = self.n, self.units, inputs
 
         def append(some_reals, some_ints):
             at = tuple(counts)
@@ -178,9 +186,9 @@ class LureField(VectorField):
         for slot, matrix in enumerate((self.E, self.F, self.G, self.B, self.D)):
             kind, some_reals, some_ints = kernels.pack_matrix(matrix)
             header[3 + 3 * slot : 6 + 3 * slot] = kind, *append(some_reals, some_ints)
-        for slot, vector in enumerate((self.g, self.h, [self.activation.parameter])):
+        for slot, vector in enumerate((g, h, [self.activation.parameter])):
             header[18 + slot] = append(vector, [])[0]
-        header[21:23] = append(*signal.pack()) if signal is not None and self.inputs else (0, -1)
+        header[21:23] = append(*signal.pack()) if inputs else (0, -1)
         return np.concatenate(reals), np.concatenate(ints)
 
 
@@ -235,6 +243,11 @@ def diagonal_of(matrix):
     diagonal = np.asarray(matrix.diagonal(), dtype=float)
     off = np.count_nonzero(matrix) if isinstance(matrix, np.ndarray) else np.count_nonzero(matrix.data)
     return diagonal if off == np.count_nonzero(diagonal) else None
+
+
+def _plain(matrix):
+    """Whether a matrix is missing, or the identity."""
+    return matrix is None or (isinstance(matrix, np.ndarray) and matrix.ndim == 1 and (matrix == 1.0).all())
 
 
 def _absolute(matrix):

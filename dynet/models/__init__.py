@@ -4,10 +4,48 @@
 """
 
 from ..fields.lure import LureField as Lure
-from .oscillators import Lorenz
+from ..fields.network import NetworkField as Network
+from .biochemical import Goodwin
+from .compartments import Averaging, Compartmental
+from .descent import GradientFlow, PrimalDual
+from .ecology import LotkaVolterra
+from .epidemics import SEIR, SIR, SIS
+from .grid import Swing
+from .hebbian import Hebbian
+from .opinion import FriedkinJohnsen, SocialPower
+from .oscillators import Chua, Kuramoto, Lorenz, Thomas
+from .patterns import ReactionDiffusion
 from .recurrent import FiringRate, Hopfield, LinearMinusMonotone, Persidskii
+from .traffic import CellTransmission
 
-__all__ = ["FiringRate", "Hopfield", "KINDS", "LinearMinusMonotone", "Lorenz", "Lure", "Persidskii"]
+__all__ = [
+    "Averaging",
+    "CellTransmission",
+    "Chua",
+    "Compartmental",
+    "FiringRate",
+    "FriedkinJohnsen",
+    "Goodwin",
+    "GradientFlow",
+    "Hebbian",
+    "Hopfield",
+    "KINDS",
+    "Kuramoto",
+    "LinearMinusMonotone",
+    "Lorenz",
+    "LotkaVolterra",
+    "Lure",
+    "Network",
+    "Persidskii",
+    "PrimalDual",
+    "ReactionDiffusion",
+    "SEIR",
+    "SIR",
+    "SIS",
+    "SocialPower",
+    "Swing",
+    "Thomas",
+]
 
 KINDS = {
     "hopfield": Hopfield,
@@ -15,4 +53,20 @@ KINDS = {
     "persidskii": Persidskii,
     "linear_minus_monotone": LinearMinusMonotone,
     "lorenz": Lorenz,
+    "averaging": Averaging,
+    "compartmental": Compartmental,
+    "sis": SIS,
+    "sir": SIR,
+    "seir": SEIR,
+    "lotka_volterra": LotkaVolterra,
+    "kuramoto": Kuramoto,
+    "swing": Swing,
+    "cell_transmission": CellTransmission,
+    "chua": Chua,
+    "reaction_diffusion": ReactionDiffusion,
+    "goodwin": Goodwin,
+    "thomas": Thomas,
+    "gradient_flow": GradientFlow,
+    "primal_dual": PrimalDual,
+    "hebbian": Hebbian,
 }
