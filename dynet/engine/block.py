@@ -12,13 +12,14 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-__all__ = ["BlockRHS", "FASTMATH", "RHS", "RHS_TYPE", "bare", "call", "flat", "window"]
+__all__ = ["BlockRHS", "FASTMATH", "RHS", "RHS_TYPE", "bare", "call", "flat", "pack_small", "small", "window"]
 
 # Numba calls functions as arguments experimental, on every such call; everything here rests on them and is tested.
 warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
@@ -85,6 +86,24 @@ def window(context, array, first, rows, columns):
         return made._getvalue()
 
     return types.Array(array.dtype, 2, "C")(array, types.intp, types.intp, types.intp), generate
+
+
+@intrinsic
+def small(context, array, index):
+    """Entry `index` of an int64 array that holds unsigned 32-bit numbers, two in one entry (see :func:`pack_small`)."""
+
+    def generate(context, builder, signature, arguments):
+        data = make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = builder.gep(builder.bitcast(data, ir.IntType(32).as_pointer()), [arguments[1]])
+        return builder.zext(builder.load(place, align=4), ir.IntType(64))
+
+    return types.uint64(array, types.uint64), generate
+
+
+def pack_small(numbers):
+    """Integers below 2**32 as an int64 array of half the length: half the traffic for the indices of a large graph."""
+    numbers = np.ascontiguousarray(numbers, np.uint32)
+    return np.append(numbers, np.zeros(numbers.size % 2, np.uint32)).view(np.int64)
 
 
 class BlockRHS(NamedTuple):

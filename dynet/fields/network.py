@@ -18,7 +18,7 @@ import numpy as np
 from scipy.sparse import csr_array, issparse
 
 from ..engine import codegen
-from ..engine.block import BlockRHS, call
+from ..engine.block import BlockRHS, call, pack_small
 from ..errors import ArgumentError, Shown
 from . import couplings, nodes
 from .base import VectorField, describe
@@ -371,8 +371,8 @@ class NetworkField(VectorField):
         header[6] = self._uniform is not None and not scales
         if not self.complete:
             pattern = self._pattern
-            header[4] = append([], pattern.indptr)[1]
-            header[5] = append([], pattern.indices.astype(np.int64) * M)[1]
+            header[4] = 2 * append([], pack_small(pattern.indptr))[1]  # counted in halves
+            header[5] = 2 * append([], pack_small(pattern.indices.astype(np.int64) * M))[1]
             weights = [self._weights()]
             p = self.edge.__code__.co_varnames[2]
             weights += [weights[0] * couplings.edge_values(e, p, self.edge_params) for e in scales]

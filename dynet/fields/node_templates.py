@@ -12,7 +12,7 @@ import numpy as np
 from numba import cfunc, njit
 from numpy import uint64 as U_
 from dynet import math as fast
-from dynet.engine.block import FASTMATH, RHS, flat
+from dynet.engine.block import FASTMATH, RHS, flat, small
 from dynet.fields.signal import evaluate
 """
 
@@ -106,15 +106,15 @@ SUMS = """
             i1 = min(last, i0 + {PANEL})
             for i in range(i0, i1):
                 {zeros}
-                q0, q1 = U_(g_[U_(ptr + i)]), U_(g_[U_(ptr + i + 1)])
+                q0, q1 = small(g_, U_(ptr + i)), small(g_, U_(ptr + i + 1))
                 if uniform:
                     for q in range(q0, q1):
-                        j = table_u + U_(g_[U_(idx_u + q)])
+                        j = table_u + small(g_, idx_u + q)
                         {plain}
                     {scaled}
                 else:
                     for q in range(q0, q1):
-                        j = table_u + U_(g_[U_(idx_u + q)])
+                        j = table_u + small(g_, idx_u + q)
                         {weighted}
                 {store}
             for i in range(i0, i1):
@@ -125,8 +125,8 @@ SUMS = """
         for i in range(first, last):
             for r in range({R} * lanes):
                 w_[U_(acc + r)] = 0.0
-            for q in range(g_[U_(ptr + i)], g_[U_(ptr + i + 1)]):
-                j = table + g_[U_(idx + q)] * lanes
+            for q in range(int(small(g_, U_(ptr + i))), int(small(g_, U_(ptr + i + 1)))):
+                j = table + int(small(g_, U_(idx + q))) * lanes
                 if uniform:
                     for r in range(lanes):
                         {plain_lanes}
@@ -191,7 +191,7 @@ PAIRS = """
 
 GATHER = """for r in range(count):
                     for k in range({d}):
-                        w_[U_(z + k * {RUN} + r)] = w_[U_(table + g_[U_(idx + start + r)] + k)]"""
+                        w_[U_(z + k * {RUN} + r)] = w_[U_(table + int(small(g_, U_(idx + start + r))) + k)]"""
 
 WEIGH = """if not uniform:
                     for r in range(count):

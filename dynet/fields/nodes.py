@@ -112,10 +112,10 @@ def _words(separated, complete, dim, channels, inputs, args):
                  private=private_rows(separated, complete, dim, channels))  # fmt: skip
     if separated is None:
         words |= {"M": dim, "MG": 0}
-        words["bounds"] = "0, nodes" if complete else "g_[U_(ptr + i)], g_[U_(ptr + i + 1)]"
+        words["bounds"] = "0, nodes" if complete else "int(small(g_, U_(ptr + i))), int(small(g_, U_(ptr + i + 1)))"
         words["gather"] = "pass" if complete else templates.GATHER.format(**words)
         words["yo"], words["ys"] = (f"table + (start + r) * {dim}", 1) if complete else ("z + r", RUN)
-        rows = f"(start + r) * {dim}" if complete else "g_[U_(idx + start + r)]"
+        rows = f"(start + r) * {dim}" if complete else "int(small(g_, U_(idx + start + r)))"
         words["yo_lanes"] = f"table + {rows} * lanes + q"
         words["adjust"] = templates.SKIP_SELF if complete else templates.WEIGH
         words["loads_pairs"] = _tuple(f"w_[U_(sums + {k} * lanes + q)]" for k in range(channels))
