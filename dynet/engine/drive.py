@@ -142,7 +142,7 @@ def drive(
             stage = near.size
             for lane in range(lanes):
                 if tries[lane] >= due[lane] and good[lane] > 0.0 and owner[lane] >= 0:
-                    due[lane] = tries[lane] + LOOK
+                    due[lane] = tries[lane] + PROBE
                     apart, turned = 0.0, 0.0
                     for i in range(n):
                         inner = 0.0
@@ -184,7 +184,7 @@ def drive(
                 h[lane] *= resize(at[lane], memory[lane], good[lane], inverse_order)
             for lane in range(lanes):
                 level, old, taken = at[lane], memory[lane], good[lane]
-                level = -13.3 if level < -13.3 else level
+                level = MEMORY_FLOOR if level < MEMORY_FLOOR else level
                 memory[lane] = level if taken > 0.0 else old
         trouble = 0
         for lane in range(lanes):
@@ -223,8 +223,9 @@ import numpy as np
 from numba import float64, int64, int8, njit
 from dynet.engine.block import FASTMATH, RHS_TYPE, bare, flat
 from dynet.engine.control import (
-    AT, DONE, DUE, ERROR, FORCED, GOAL, GOOD, GROWN, H, HITS, LOOK, LOOKS, MEMORY, N_ADAPTIVE, N_REACH, N_TOLD, N_TOTAL, N_WAY,
-    OWNER,
+    AT, DONE, DUE, ERROR, FORCED, GOAL, GOOD, GROWN, H, HITS, LOOK, LOOKS, MEMORY, MEMORY_FLOOR, N_ADAPTIVE, N_REACH,
+    N_TOLD, N_TOTAL, N_WAY,
+    OWNER, PROBE,
     QUEUE, RECORDS, ROUNDING, SAVED, STIFFENED, T, TRIES, VACANT, WINS, admit, gather, level_of, resize, settle,
 )
 from dynet.engine.events import PARTS, find
