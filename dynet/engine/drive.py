@@ -94,9 +94,10 @@ def drive(
                                 value += dense[s, power] * slopes[s, i, lane]
                             record_c[k, power + 1, i] = h[lane] * value
                     ledger[RECORDS] += 1
+        changed = 0
         if RICH and rules.shape[0] > 0:
-            find(
-                rhs, watch, change, reals, ints, dense, rules, y, z, first, slopes, last, p, work, rows, marks,
+            changed = find(
+                watch, change, reals, ints, dense, rules, y, z, first, slopes, p, work, rows, marks,
                 spot, spot_p, spot_work, spot_t, gauges, gauge_one, roots, fresh, counts, ledger, hit_i, hit_t, hit_x,
             )  # fmt: skip
         if crossing > 0:
@@ -131,6 +132,9 @@ def drive(
                                 x[owner[lane], saved[lane], i] = spot[i, 0]
                         saved[lane] += 1
                         goal[lane] = way * save[saved[lane]] if saved[lane] < save.size else np.inf
+
+        if RICH and changed > 0:
+            renew(rhs, reals, ints, rules, z, first, slopes, last, p, work, rows, marks)
 
         ledger[LOOKS] += 1
         probing = 0
@@ -228,7 +232,7 @@ from dynet.engine.control import (
     OWNER, PROBE,
     QUEUE, RECORDS, ROUNDING, SAVED, STIFFENED, T, TRIES, VACANT, WINS, admit, gather, level_of, resize, settle,
 )
-from dynet.engine.events import PARTS, find
+from dynet.engine.events import PARTS, find, renew
 from dynet.engine.stages import ATTEMPT_TYPE
 
 RICH = {rich}
