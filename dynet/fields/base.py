@@ -83,6 +83,10 @@ class VectorField:
         """The compiled right-hand side over blocks, as an engine ``BlockRHS``, with `signal` as its input."""
         raise NotImplementedError  # each form has its own
 
+    def scalars(self):
+        """Source of the right-hand side as a function of scalars, or None: see :mod:`dynet.fields.scalar`."""
+        return None
+
     def parameter_vector(self):
         """The parameters that may differ from trajectory to trajectory, flat, in the order the block reads them."""
         return np.empty(0)
