@@ -125,6 +125,7 @@ METHODS = {
         Method("euler", "explicit", 1, adaptive=False, fixed=True, module="explicit"),
         Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock"),
         Method("bdf", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
+        Method("implicit_euler", "stiff", 1, adaptive=False, fixed=True, module="implicit_euler"),
     )
 }
 
