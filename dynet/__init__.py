@@ -19,6 +19,7 @@ _HOME = {
     "Tabulated": "fields.signal",
     "load_graph": "fields.graph",
     "Norm": "linalg.norms",
+    "sample_paths": "sampling",
     "simulate": "simulate",
     "Trajectory": "trajectory",
     "certify": "certify",
