@@ -11,6 +11,7 @@ import html
 import numpy as np
 
 from ..errors import ArgumentError, Shown
+from .patterns import network_pattern
 from .signal import as_signal
 
 __all__ = ["VectorField", "describe"]
@@ -72,6 +73,13 @@ class VectorField:
     def block(self, signal=None):
         """The compiled right-hand side over blocks, as an engine ``BlockRHS``, with `signal` as its input."""
         raise NotImplementedError  # each form has its own
+
+    def jacobian_pattern(self):
+        """Which entries of the Jacobian can be nonzero: ``(rows, columns)`` in compressed rows, None where not known."""
+        edges = getattr(self, "edges", None)
+        if edges is None or getattr(self, "complete", False):
+            return None
+        return network_pattern(*edges, self.n // self.dim, self.dim)
 
     def parameter_vector(self):
         """The parameters that may differ from trajectory to trajectory, flat, in the order the block reads them."""
