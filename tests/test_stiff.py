@@ -36,24 +36,36 @@ def orego(t, y, p, d):
     d[2] = 0.161 * (y[0] - y[2])
 
 
-#: The classical problems: the model, its start, its end.
+#: The classical problems: the model, its start, its end, the state there (rodas5p with rtol 1e-12; Radau agrees to 1e-8).
 CLASSICAL = {
-    "hires": (hires, [1.0, 0, 0, 0, 0, 0, 0, 0.0057], 321.8122),
-    "orego": (orego, [1.0, 2.0, 3.0], 360.0),
-    "van_der_pol": (van_der_pol, [2.0, 0.0], 2000.0),
-}
+    "hires": (
+        hires,
+        [1.0, 0, 0, 0, 0, 0, 0, 0.0057],
+        321.8122,
+        [0.0007371312573325, 0.0001442485726316, 5.888729740967e-05, 0.001175651343283, 0.002386356198831,
+         0.006238968252741, 0.002849998395186, 0.002850001604814],
+    ),
+    "orego": (orego, [1.0, 2.0, 3.0], 360.0, [1.000814870319, 1228.17852155, 132.0554942846]),
+    "van_der_pol": (van_der_pol, [2.0, 0.0], 2000.0, [1.706167732171, -0.0008928097010245]),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("method", ["rodas5p", "bdf"])
 @pytest.mark.parametrize("name", CLASSICAL)
 def test_classical_problems_within_thirty_tolerances(name, method):
-    model, start, end = CLASSICAL[name]
-    reference = solve_ivp(model.rhs, (0, end), start, "Radau", rtol=1e-10, atol=1e-13).y[:, -1]
-    for rtol in (1e-5, 1e-7) if method == "rodas5p" else (1e-6,):
+    model, start, end, reference = CLASSICAL[name]
+    for rtol in (1e-4, 1e-6, 1e-8) if method == "rodas5p" else (1e-4, 1e-6):
         run = dn.simulate(model, start, end, save="last", method=method, rtol=rtol, atol=1e-3 * rtol)
         scaled = np.abs(run.final - reference) / (1e-3 * rtol + rtol * np.abs(reference))
-        assert run.ok and scaled.max() < (30 if method == "rodas5p" else 1000), (rtol, scaled.max())
-        assert run.stats["accepted"] < 5000
+        assert run.ok and scaled.max() < 30, (rtol, scaled.max())
+        assert run.stats["accepted"] < 6000
+
+
+@pytest.mark.slow
+def test_the_references_of_the_classical_problems():
+    for model, start, end, reference in CLASSICAL.values():
+        found = solve_ivp(model.rhs, (0, end), start, "Radau", rtol=1e-10, atol=1e-14).y[:, -1]
+        assert np.allclose(found, reference, rtol=1e-7)
 
 
 def test_a_network_with_a_sparse_coupling_gives_its_pattern():

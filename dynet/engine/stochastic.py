@@ -214,7 +214,7 @@ _TAIL = """
 _v, _m, _c, _i = float64[::1], float64[:, ::1], float64[:, :, ::1], int64[::1]
 drive = njit(
     void(RHS_TYPE, RHS_TYPE, _v, _i, _v, _i, _m, _m, _m, _v, _i, uint64[::1], uint64, _m, _c, _v, _c, int8[::1], _v, _i),
-    cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy",
+    cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", no_cfunc_wrapper=True,
 )(drive)
 """
 
