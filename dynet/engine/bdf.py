@@ -29,11 +29,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from ..errors import ArgumentError
 from . import sparse
 from .bdf_driver import KRYLOV, driver
 from .methods import Solution
 
 __all__ = ["integrate", "run"]
+
+PROBED = 3_000  # states up to which an unknown pattern is found by evaluating the field for each of them
+FULL, SPARSE = 1_000, 50_000  # states up to which a full and a sparse Jacobian are eliminated
 
 
 def integrate(
@@ -113,8 +117,20 @@ def integrate(
 
 
 def run(task):
-    """The runner of the table of methods; knows the options ``pattern`` and ``linear``."""
+    """The runner of the table of methods."""
+    model, options = task.model, {k: v for k, v in task.options.items() if k not in ("scalars", "executor")}
+    for name, value in options.items():
+        if value:
+            expected = f"None with method={task.method!r}; method='rodas5p' and the explicit methods know it"
+            raise ArgumentError(name, value, expected)
+    block, n, pattern = model.block(task.signal), model.n, None
+    if task.method == "bdf":
+        pattern = model.jacobian_pattern()
+        if pattern is None and n <= PROBED:
+            pattern = sparse.probe(block, task.p[0])
+    eliminable = pattern is not None and (n <= FULL or (n <= SPARSE and pattern[1].size <= 40 * n))
     return integrate(
-        task.model.block(task.signal), task.y0, task.p, task.t0, task.t1, task.save, rtol=task.rtol, atol=task.atol,
-        max_steps=task.max_steps, threads=task.threads, monitor=task.monitor, **task.options,
+        block, task.y0, task.p, task.t0, task.t1, task.save, pattern=pattern if eliminable else None,
+        linear="lu" if eliminable else "krylov", rtol=task.rtol, atol=task.atol, max_steps=task.max_steps,
+        threads=task.threads, monitor=task.monitor,
     )  # fmt: skip

@@ -11,9 +11,10 @@ from . import codegen
 __all__ = ["driver"]
 
 KAPPA = (0.0, -0.1850, -1 / 9, -0.0823, -0.0415, 0.0)
+STRICT = 3.0  # by which a local error is overestimated: those of these formulas add up over many steps
 AGE = 20  # steps after which a Jacobian is evaluated again when the matrix must be eliminated anyway
 KRYLOV = 12  # directions of GMRES
-NEWTON = 0.05  # where Newton's iteration stops, in units of the tolerance
+NEWTON = 0.15  # where Newton's iteration stops, in units of the tolerance
 
 
 def drive(
@@ -232,7 +233,7 @@ def drive(
             if solved:
                 for i in range(n):
                     scale[i] = atol + rtol * max(abs(y[i]), abs(D[0, i]))
-                error = weighted(d, scale) * (KAPPA[order] * gamma + 1.0 / (order + 1))
+                error = STRICT * weighted(d, scale) * (KAPPA[order] * gamma + 1.0 / (order + 1))
                 safety = 0.9 * 9.0 / (8.0 + iterations)
                 if not error <= 1.0:
                     factor = max(0.2, safety * error ** (-1.0 / (order + 1))) if error < np.inf else 0.2
@@ -285,7 +286,7 @@ def drive(
                             harmonic += 1.0 / j
                         for i in range(n):
                             dy[i] = D[k + 1, i]
-                        size = weighted(dy, scale) * (KAPPA[k] * harmonic + 1.0 / (k + 1))
+                        size = STRICT * weighted(dy, scale) * (KAPPA[k] * harmonic + 1.0 / (k + 1))
                         gain = (size + 1e-30) ** (-1.0 / (k + 1))
                         if gain > wish:
                             best, wish = change_of, gain
@@ -307,7 +308,7 @@ def drive(
 _HEAD = """
 import numpy as np
 from numba import float64, int64, int8, njit, types, void
-from dynet.engine.bdf_driver import AGE, KAPPA, KRYLOV, NEWTON
+from dynet.engine.bdf_driver import AGE, KAPPA, KRYLOV, NEWTON, STRICT
 from dynet.engine.control import INTERRUPTED, LOOK, MAX_STEPS, NONFINITE, OK, ROUNDING, STEP_UNDERFLOW
 from dynet.engine.block import FASTMATH, RHS_TYPE, bare, flat, window
 from dynet.engine.differences import eliminate, gmres, jacobian, rescale, substitute, weighted
@@ -318,7 +319,7 @@ _vector, _matrix, _index = float64[::1], float64[:, ::1], int64[::1]
 drive = njit(
     void(RHS_TYPE, _vector, _index, _matrix, _matrix, _vector, _vector, _index, _index, _index, _index, _index, _index,
          _index, _index, _vector, _vector, _index, float64[:, :, ::1], int8[::1], _vector, _index, _index),
-    cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy",
+    cache=True, nogil=True, fastmath=FASTMATH, error_model="numpy", no_cfunc_wrapper=True,
 )(drive)
 """
 

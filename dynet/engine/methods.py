@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["METHODS", "Method", "Solution", "Task", "run"]
+__all__ = ["METHODS", "Method", "Solution", "Task", "run", "stiff_method"]
 
 
 class Method(NamedTuple):
@@ -131,8 +131,15 @@ METHODS = {
         Method("euler", "explicit", 1, adaptive=False, fixed=True, module="explicit", watched=True),
         Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock"),
         Method("bdf", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
+        Method("bdf_krylov", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
+        Method("implicit_euler", "stiff", 1, adaptive=False, fixed=True, module="implicit_euler"),
     )
 }
+
+
+def stiff_method(n, watched=False):
+    """The method to which a stiff trajectory of `n` states is given; `watched`: events or dense output are wanted."""
+    return "rodas5p" if n <= 48 or watched else "bdf"
 
 
 def run(task):

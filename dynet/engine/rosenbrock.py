@@ -184,7 +184,8 @@ def integrate(block, y0, p, t0, t1, save, method=RODAS5P, **options):
 
 def run(task):
     """The runner of the table of methods."""
+    options = {k: v for k, v in task.options.items() if k not in ("scalars", "executor")}
     return integrate(
         task.model.block(task.signal), task.y0, task.p, task.t0, task.t1, task.save, rtol=task.rtol, atol=task.atol,
-        max_steps=task.max_steps, threads=task.threads, monitor=task.monitor, **task.options,
+        max_steps=task.max_steps, threads=task.threads, monitor=task.monitor, **options,
     )  # fmt: skip

@@ -10,7 +10,7 @@ for a single lane, and for a single lane of few states no loops at all.
 
 from __future__ import annotations
 
-__all__ = ["UNROLLED", "attempt_source"]
+__all__ = ["ELIMINATION_LANES", "UNROLLED", "attempt_source"]
 
 UNROLLED = 8  # states: up to here every number of a single lane's step has a name of its own
 
@@ -58,7 +58,7 @@ def solve(W, b):
             b[i] -= W[i * N + j] * b[j]
 """
 
-_ELIMINATION_LANES = """
+ELIMINATION_LANES = """
 @njit(fastmath=EXACT, error_model="numpy")
 def eliminate(W, N):
     lanes = W.shape[1]
@@ -218,7 +218,7 @@ def attempt_source(method, n, single):
     assert method.m[:-1] == method.a[-1] and method.m[-1] == 1.0, "the last stage is the error estimate"
     unrolled = single and n <= UNROLLED
     states = f"N = {n}" if unrolled else "N = y.shape[0]"
-    source = _HEAD.format(states=states, elimination=_ELIMINATION_SINGLE if single else _ELIMINATION_LANES)
+    source = _HEAD.format(states=states, elimination=_ELIMINATION_SINGLE if single else ELIMINATION_LANES)
     source += _JACOBIAN_SINGLE if single else _JACOBIAN_LANES.format(inverse=1.0 / method.gamma)
     if unrolled:
         return source + _unrolled(method, n)

@@ -87,6 +87,10 @@ class VectorField:
         """Source of the right-hand side as a function of scalars, or None: see :mod:`dynet.fields.scalar`."""
         return None
 
+    def jacobian_pattern(self):
+        """Which entries of the Jacobian can be nonzero: ``(rows, columns)`` in compressed rows, None where not known."""
+        return None
+
     def parameter_vector(self):
         """The parameters that may differ from trajectory to trajectory, flat, in the order the block reads them."""
         return np.empty(0)

@@ -21,6 +21,7 @@ from ..errors import ArgumentError, Shown
 from . import activation as activations
 from . import kernels, lanes, tiles
 from .base import VectorField, describe
+from .patterns import lure_pattern
 from .signal import Constant
 
 __all__ = ["LureField", "as_matrix", "diagonal_of", "product"]
@@ -117,6 +118,9 @@ class LureField(VectorField):
             return csr_array(E + F @ diags_array(slope) @ G)
         E, F, G = (_dense(m) for m in parts)
         return E + (F * slope) @ G
+
+    def jacobian_pattern(self):
+        return lure_pattern(self.E, self.F, self.G)
 
     def rhs_error(self, t, x, u=None):
         """A bound on the rounding error of :meth:`rhs` (a priori, any order of summation), shape (..., n).

@@ -26,6 +26,7 @@ from .columns import Seen, derivative, evaluate, watched
 from .facts import Facts
 from .function import _check_params, _on_numpy
 from .graph import coupling_matrix
+from .patterns import network_pattern
 
 __all__ = ["NetworkField"]
 
@@ -187,6 +188,9 @@ class NetworkField(VectorField):
                 j += [each * d + b, columns * d + b]
         J = csr_array((np.concatenate(data), (np.concatenate(i), np.concatenate(j))), shape=(self.n, self.n))
         return J if self.n > 64 and not self.complete else J.toarray()
+
+    def jacobian_pattern(self):
+        return None if self.complete else network_pattern(*self.edges, self.nodes, self.dim)
 
     def block(self, signal=None):
         module = codegen.module(self._source, tag="network")
