@@ -46,6 +46,13 @@ class LyapunovSpectrum:
     x : ndarray, shape (n,)
         The state at the end, from which the run can be continued.
     status : Status
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> spectrum = dn.lyapunov_exponents(dn.models.FiringRate([[0.0]]), [0.5], 20.0, dt=0.01)
+    >>> spectrum.status.ok, bool(abs(spectrum.exponents[0] + 1.0) < 1e-3)
+    (True, True)
     """
 
     exponents: np.ndarray

@@ -54,6 +54,14 @@ class PeriodicOrbit:
         Of the certificate; Euclidean without one.
     iterations : int
     status : Status
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> driven = dn.models.FiringRate([[0.0]], input=dn.Sinusoid(amplitude=1.0, period=2.0))
+    >>> orbit = dn.periodic_orbit(driven)
+    >>> orbit.status.ok, orbit.period, orbit.attracting
+    (True, 2.0, True)
     """
 
     x: np.ndarray

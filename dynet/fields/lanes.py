@@ -21,7 +21,7 @@ import numpy as np
 from .. import math as fast
 from ..errors import ArgumentError, Shown
 
-__all__ = ["Lanes", "block_source", "helper_source", "helpers_of", "parse"]
+__all__ = ["DECORATOR", "Lanes", "block_source", "helper_source", "helpers_of", "parse"]
 
 HEAD = """
 import math
@@ -41,7 +41,7 @@ def rhs(t, y, p, reals, ints, work, out):
         _field(lane, t[lane], y, work, p, out)
 """
 
-_DECORATOR = '@njit(fastmath=FASTMATH, error_model="numpy", forceinline=True)\n'
+DECORATOR = '@njit(fastmath=FASTMATH, error_model="numpy", forceinline=True)\n'
 
 
 def parse(function, name="function"):
@@ -105,7 +105,7 @@ def block_source(function, shapes, with_input):
     definition.name = "_field"
     definition.args.args = [ast.arg(a) for a in ("lane", t, x, u, "lane_p", dx)]
     ast.fix_missing_locations(definition)
-    return HEAD + "".join(helpers.values()) + _DECORATOR + ast.unparse(definition) + "\n" + BLOCK
+    return HEAD + "".join(helpers.values()) + DECORATOR + ast.unparse(definition) + "\n" + BLOCK
 
 
 def helper_source(function, name):
@@ -116,7 +116,7 @@ def helper_source(function, name):
     definition = helpers_of(definition, function, helpers, known)
     definition.name = name
     ast.fix_missing_locations(definition)
-    return "".join(helpers.values()) + _DECORATOR + ast.unparse(definition) + "\n"
+    return "".join(helpers.values()) + DECORATOR + ast.unparse(definition) + "\n"
 
 
 class Lanes(ast.NodeTransformer):

@@ -206,7 +206,7 @@ def _activation_source(activation):
     count = activation.function.__code__.co_argcount if hasattr(activation.function, "__code__") else 2
     source = lanes.helper_source(activation.function, "_user")
     arguments = "z" if count == 1 else "z, a"
-    return source + f"\n{lanes._DECORATOR}def phi(z, a):\n    return _user({arguments})\n"
+    return source + f"\n{lanes.DECORATOR}def phi(z, a):\n    return _user({arguments})\n"
 
 
 def as_matrix(name, value):

@@ -90,10 +90,10 @@ def block_source(node, edge, kinds, dim, channels, inputs, complete):
         table = [ast.unparse(flat.visit(copy.deepcopy(b))) for b in separated.tables]
         sums = [_mixture(terms, own, flat) for terms in separated.channels]
         head = f"def _mix(i_, x_, x_at, x_by, p_, p_at, p_by, w_, t_at, t_by, a_{args}):\n"
-        pieces.append(lanes._DECORATOR + head + f"    return ({', '.join(sums)},)\n")
+        pieces.append(lanes.DECORATOR + head + f"    return ({', '.join(sums)},)\n")
     head = f"def _table(i_, y_, y_at, y_by, p_, p_at, p_by, w_, t_at, t_by{args}):\n"
     rows = "".join(f"    w_[U_(t_at + {m} * t_by)] = {text}\n" for m, text in enumerate(table))
-    pieces.append(lanes._DECORATOR + head + rows)
+    pieces.append(lanes.DECORATOR + head + rows)
 
     words = _words(separated, complete, dim, channels, inputs, args)
     words |= {"offsets": "\n".join(f"    {name} = g_[{HEADER + k}]" for k, name in enumerate(offsets))}
@@ -166,7 +166,7 @@ def _mixture(terms, own, flat):
 
 def _source(definition):
     ast.fix_missing_locations(definition)
-    return lanes._DECORATOR + ast.unparse(definition) + "\n"
+    return lanes.DECORATOR + ast.unparse(definition) + "\n"
 
 
 def _read(function, name, wanted, helpers):
@@ -180,7 +180,7 @@ def _read(function, name, wanted, helpers):
             f"a function of the arguments ({', '.join(wanted)})",
         )
     found = {}
-    definition = lanes._substitute(definition, function, found, known=set(given))
+    definition = lanes.helpers_of(definition, function, found, known=set(given))
     for word, text in found.items():
         if helpers.setdefault(word, text) != text:
             raise ArgumentError(name, Shown(f"two helpers called {word}"), "different names for different helpers")

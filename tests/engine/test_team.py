@@ -75,4 +75,4 @@ def test_an_interrupted_team_stops(large):
     found = explicit.integrate(
         field.block(), np.zeros((1, 300)), np.ones((1, 1)), 0.0, 100.0, np.array([100.0]), threads=2, monitor=monitor
     )
-    assert found.status[0] == explicit.INTERRUPTED
+    assert dn.Status(int(found.status[0])) is dn.Status.INTERRUPTED
