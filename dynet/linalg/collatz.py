@@ -114,10 +114,15 @@ def row_choice_perron(rows, tol=None):
     if top - lower > tol * scale:
         found = _inverse_iteration(ratios, diagonals, offs, v, tol * scale, normal)
         known = _better(known, diagonals, offs, found, tol * scale)
-    if found[0] - known[1] > tol * scale:  # reducible, or not converged
+    for _ in range(4):  # each turn may find other rows, whose lower bound is better
+        if found[0] - known[1] <= tol * scale:  # otherwise reducible, or not converged
+            break
+        before = known[1]
         known = _lower_by_parts(diagonals, offs, found[2], known, tol)
         found = _resolvent(ratios, diagonals, offs, found, known[1], scale)
         known = _better(known, diagonals, offs, found, tol * scale)
+        if known[1] <= before:
+            break
     return _proven(diagonals, offs, found[1], known[0], known[2], tol)
 
 

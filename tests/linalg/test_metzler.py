@@ -211,3 +211,11 @@ def test_chains_whose_weights_are_far_apart():
         found = perron(chain)
         proven([chain], found)
         assert found.upper < -0.999 and found.lower <= -1.0
+
+
+def test_a_reducible_choice_closes_the_gap_from_any_start():
+    """The rows that bind the first vector are not the ones that bind the best; the infimum is not attained."""
+    one = np.array([[0.30550288, 1.35026801], [0.0, -2.55574334]])
+    two = np.array([[0.40862842, 0.38579086], [0.0, -2.34333855]])
+    found = row_choice_perron([one, two])
+    assert found.lower <= 0.40862842 <= found.upper < 0.40862842 + 1e-8
