@@ -1,5 +1,6 @@
 """Matrices and norms: log norms, Metzler matrices, rigorous bounds. Knows no model."""
 
+from .circle import slope_quadratic_norm
 from .composite import CompositeNorm
 from .compound import additive_compound, alpha_compound, compound_log_norm, multiplicative_compound
 from .lmi import common_quadratic_norm
@@ -30,5 +31,6 @@ __all__ = [
     "multiplicative_compound",
     "optimal_weights",
     "perron",
+    "slope_quadratic_norm",
     "spectral_abscissa",
 ]

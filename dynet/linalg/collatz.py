@@ -25,10 +25,12 @@ import numpy as np
 
 from .rigorous import quotient_down, quotient_up, rows_with_entries
 
-__all__ = ["Perron", "bounds_of", "row_choice_perron", "without_diagonal"]
+__all__ = ["Perron", "bounds_of", "can_be_factored", "row_choice_perron", "without_diagonal"]
 
 _POWERS = 400  # power iterations before inverse iteration is tried
 _FLOOR = 1e-12  # least weight relative to the largest: keeps rows that nothing depends on from vanishing
+_FLOPS = 2e10  # operations that a banded factorisation may take
+_PARTS = 50  # strongly connected parts that are searched one by one
 _LEAST = 1e-90  # the same for matrices that are reducible, whose optimal weights are far apart
 
 
@@ -107,20 +109,28 @@ def row_choice_perron(rows, tol=None):
         v = normal(v * (quotient + shift))
     top, v = best
     quotient, choice = ratios(v)
-    if top - quotient[linked].min() > tol * scale:
-        top, v, choice = _inverse_iteration(ratios, diagonals, offs, v, tol * scale, normal)
     witness, lower = _lower(diagonals, offs, choice, v, top, tol * scale)
+    found, known = (top, v, choice), (witness, lower, choice)
+    if top - lower > tol * scale:
+        found = _inverse_iteration(ratios, diagonals, offs, v, tol * scale, normal)
+        known = _better(known, diagonals, offs, found, tol * scale)
     for _ in range(4):  # each turn may find other rows, whose lower bound is better
-        if top - lower <= tol * scale:  # otherwise reducible, or not converged
+        if found[0] - known[1] <= tol * scale:  # otherwise reducible, or not converged
             break
-        first = choice
-        top, v, choice = _resolvent(ratios, diagonals, offs, (top, v, choice), lower, scale)
-        other, value = _lower(diagonals, offs, choice, v, top, tol * scale)
-        if value <= lower:
-            choice = first
+        before = known[1]
+        known = _lower_by_parts(diagonals, offs, found[2], known, tol)
+        found = _resolvent(ratios, diagonals, offs, found, known[1], scale)
+        known = _better(known, diagonals, offs, found, tol * scale)
+        if known[1] <= before:
             break
-        witness, lower = other, value
-    return _proven(diagonals, offs, v, witness, choice, tol)
+    return _proven(diagonals, offs, found[1], known[0], known[2], tol)
+
+
+def _better(known, diagonals, offs, found, tol):
+    """The better of a lower bound, with its witness and choice, and the one that another vector gives."""
+    top, v, choice = found
+    witness, lower = _lower(diagonals, offs, choice, v, top, tol)
+    return (witness, lower, choice) if lower > known[1] else known
 
 
 def _proven(diagonals, offs, v, witness, choice, tol):
@@ -225,13 +235,35 @@ def _solve(off, diagonal, b, v):
         from scipy.sparse import diags_array
         from scipy.sparse.linalg import splu
 
-        if off.shape[0] > 20_000 and off.nnz > 4 * off.shape[0]:
-            return None  # fill-in of a large network without planar structure
+        if not can_be_factored(off):
+            return None
         try:
             x = splu((diags_array(b - diagonal) - off).tocsc()).solve(v)
         except RuntimeError:
             return None
     return x if np.all(np.isfinite(x)) and np.all(x > 0) else None
+
+
+def can_be_factored(matrix):
+    """Whether a factorisation of a sparse matrix takes seconds: not for large networks that are no grids or chains.
+
+    >>> from scipy.sparse import diags_array, random_array
+    >>> can_be_factored(diags_array([np.ones(99_999)], offsets=[1], shape=(100_000, 100_000)).tocsr())
+    True
+    >>> can_be_factored(random_array((20_000, 20_000), density=2e-4, rng=0, format="csr"))
+    False
+    """
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+    n = matrix.shape[0]
+    if n <= 1000:
+        return True
+    order = reverse_cuthill_mckee(matrix)
+    place = np.empty(n, int)
+    place[order] = np.arange(n)
+    row = np.repeat(place, np.diff(matrix.indptr))
+    band = int(np.abs(row - place[matrix.indices]).max(initial=0))
+    return n * float(band) ** 2 <= _FLOPS
 
 
 def _lower(diagonals, offs, choice, v, top, tol):
@@ -240,22 +272,49 @@ def _lower(diagonals, offs, choice, v, top, tol):
     quotient = diagonal + (matrix @ v) / v
     best = (quotient.min(), v)
     if top - best[0] > tol:
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        entries = coo_array(matrix)
-        keep = entries.data != 0
-        row, col, data = entries.row[keep], entries.col[keep], entries.data[keep]
-        count, part = connected_components(coo_array((data, (row, col)), shape=matrix.shape), connection="strong")
-        if count > 1:
-            inside = part[row] == part[col]
-            sums = np.bincount(row[inside], data[inside] * v[col[inside]], minlength=len(v))
-            least = np.full(count, np.inf)
-            np.minimum.at(least, part, diagonal + sums / v)
-            winner = int(least.argmax())
-            if least[winner] > best[0]:
-                best = (least[winner], np.where(part == winner, v, 0.0))
+        count, part, least = _parts_of(matrix, diagonal, v)
+        winner = int(least.argmax())
+        if count > 1 and least[winner] > best[0]:
+            best = (least[winner], np.where(part == winner, v, 0.0))
     return best[1], best[0]
+
+
+def _lower_by_parts(diagonals, offs, choice, known, tol):
+    """The same where v is far from a Perron vector of the part that matters: the search again, for each part by itself."""
+    matrix, diagonal = _chosen(offs, choice), _pick(diagonals, choice)
+    one = np.ones(len(diagonal))
+    count, part, _ = _parts_of(matrix, diagonal, one)
+    if count == 1:
+        return known
+    highest = np.full(count, -np.inf)  # what the part can reach at most: its largest row sum
+    np.maximum.at(highest, part, diagonal + np.asarray(matrix @ one))
+    for k in np.argsort(-highest)[:_PARTS]:
+        where = np.flatnonzero(part == k)
+        if highest[k] <= known[1] or where.size == 1:
+            continue
+        inner = matrix[np.ix_(where, where)] if isinstance(matrix, np.ndarray) else matrix[where][:, where]
+        found = row_choice_perron([(diagonal[where], inner)], tol)
+        if found.lower > known[1]:
+            witness = np.zeros(len(diagonal))
+            witness[where] = found.witness
+            known = (witness, found.lower, choice)
+    return known
+
+
+def _parts_of(matrix, diagonal, v):
+    """Strongly connected parts: their number, the part of each row, and the least quotient of v within each part."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    entries = coo_array(matrix)
+    keep = entries.data != 0
+    row, col, data = entries.row[keep], entries.col[keep], entries.data[keep]
+    count, part = connected_components(coo_array((data, (row, col)), shape=matrix.shape), connection="strong")
+    inside = part[row] == part[col]
+    sums = np.bincount(row[inside], data[inside] * v[col[inside]], minlength=len(v))
+    least = np.full(count, np.inf)
+    np.minimum.at(least, part, diagonal + sums / v)
+    return count, part, least
 
 
 def _chosen(offs, choice):

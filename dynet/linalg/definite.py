@@ -27,6 +27,7 @@ from fractions import Fraction
 import numpy as np
 
 from ..errors import ArgumentError, Shown
+from .collatz import can_be_factored
 from .metzler import perron
 from .rigorous import UNIT, gamma, is_positive_definite, is_positive_definite_exact, quotient_up
 
@@ -129,7 +130,7 @@ class Dominance:
         """The bound that the vector proves for S: rounded down, or as a Fraction; -inf for a vector that proves nothing."""
         S = _symmetric(S)
         v = self.v
-        if v.shape != (S.shape[0],) or not np.all((v >= 1 / _HUGE) & (v <= _HUGE)):
+        if not np.isfinite(S.data).all() or v.shape != (S.shape[0],) or not np.all((v >= 1 / _HUGE) & (v <= _HUGE)):
             return -math.inf
         diagonal, off = _split(S)
         if not exact:
@@ -191,8 +192,8 @@ def least_eigenvalue_bound(S, method="auto"):
         Symmetric, bit for bit.
     method : str
         ``"dominance"`` (entries only), ``"factors"`` (a sparse factorisation, which may fill up), ``"tightest"``: the better
-        of the two, or ``"auto"``: the first, and the second where the first leaves the sign open. The last two factor
-        matrices of more than 5,000 rows only if they have at most 8 entries a row.
+        of the two, or ``"auto"``: the first, and the second where the first leaves the sign open. The last two
+        do not factor large networks that are no grids or chains, which would take long.
 
     Returns
     -------
@@ -229,9 +230,8 @@ def least_eigenvalue_bound(S, method="auto"):
 
         witness = Dominance(perron((off + diags_array(-diagonal)).tocsr()).vector)
         best = (witness.bound(S), witness)
-    affordable = S.shape[0] <= 5_000 or S.nnz <= 8 * S.shape[0]
     wanted = method == "tightest" or (method == "auto" and best[0] <= 0)
-    if method == "factors" or (wanted and affordable):
+    if method == "factors" or (wanted and can_be_factored(S)):
         witness = _factor(S)
         if witness is not None:
             best = max(best, (witness.bound(S), witness), key=lambda found: found[0])

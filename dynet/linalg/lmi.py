@@ -35,7 +35,7 @@ from ..errors import ArgumentError, Shown
 from .definite import least_quadratic_bound
 from .metzler import _family, optimal_weights
 
-__all__ = ["QuadraticNorm", "common_quadratic_norm"]
+__all__ = ["QuadraticNorm", "common_quadratic_norm", "maximise_slack", "triangle"]
 
 _LARGEST = 100  # rows; the programs have n (n + 1)/2 unknowns
 _SOLVES = 60
@@ -164,20 +164,14 @@ class _Program:
 
         n = len(matrices[0])
         self.n, self.matrices = n, matrices
-        i, j = (np.arange(n), np.arange(n)) if diagonal else np.triu_indices(n)
-        order = np.lexsort((i, j))  # the upper triangle, column by column
-        self.i, self.j = i[order], j[order]
+        self.a, self.b, self.scale = a, b, scale = triangle(n)
+        self.i, self.j = (np.arange(n), np.arange(n)) if diagonal else (a, b)
         count = len(self.i)
         both = self.i != self.j
-        # vec(P), column by column, from the unknowns; and the scaled triangle that the solver wants from vec
+        # vec(P), column by column, from the unknowns; and the scaled triangle from vec
         at = np.concatenate([self.j * n + self.i, (self.i * n + self.j)[both]])
         unknown = np.concatenate([np.arange(count), np.arange(count)[both]])
         spread = sparse.csr_array((np.ones(len(at)), (at, unknown)), shape=(n * n, count))
-        a, b = np.triu_indices(n)
-        order = np.lexsort((a, b))
-        a, b = a[order], b[order]
-        scale = np.where(a == b, 1.0, math.sqrt(2))
-        self.a, self.b, self.scale = a, b, scale
         pick = sparse.csr_array((scale, (np.arange(len(a)), b * n + a)), shape=(len(a), n * n))
         eye = sparse.eye_array(n)
         self.plain = sparse.csr_array(pick @ spread)
@@ -188,28 +182,20 @@ class _Program:
 
     def at(self, b):
         """The best P for a bound b, or None; and a lower bound that the dual shows, or -inf."""
-        import clarabel
         from scipy import sparse
 
-        count = len(self.i)
         # unknowns (P, t); A x + s = rhs with s in the cones: s = 2 b P - (PJ + J'P) - t I, then P - t I
         blocks = [[sparse.csr_array(M - 2 * b * self.plain), self.identity] for M in self.linear]
         blocks += [[-1 * self.plain, self.identity], [self.trace, sparse.csr_array((1, 1))]]
         A = sparse.block_array(blocks, format="csc")
-        rhs = np.zeros(A.shape[0])
-        rhs[-1] = self.n
-        cones = [clarabel.PSDTriangleConeT(self.n)] * (len(self.matrices) + 1) + [clarabel.ZeroConeT(1)]
-        settings = clarabel.DefaultSettings()
-        settings.verbose = False
-        cost = np.concatenate([np.zeros(count), [-1.0]])
-        empty = sparse.csc_array((count + 1, count + 1))
-        answer = clarabel.DefaultSolver(_csc(empty), cost, _csc(A), rhs, cones, settings).solve()
-        if "Solved" not in str(answer.status):
+        sizes = [self.n] * (len(self.matrices) + 1)
+        x, z = maximise_slack(A, self.n, sizes)
+        if x is None:
             return None, -math.inf
         P = np.zeros((self.n, self.n))
-        P[self.i, self.j] = answer.x[:-1]
+        P[self.i, self.j] = x[:-1]
         P = P + np.triu(P, 1).T
-        return P, self._shown(np.array(answer.z))
+        return P, self._shown(z)
 
     def _shown(self, z):
         """The largest b for which the dual matrices still show that no P reaches less."""
@@ -231,7 +217,40 @@ class _Program:
         return float(np.linalg.eigvalsh((inner + inner.T) / 2)[0])
 
 
-def _csc(matrix):
-    from scipy.sparse import csc_matrix
+def maximise_slack(A, total, sizes):
+    """The largest last unknown t with ``-A x`` in the cones of positive semidefinite matrices, and the last row at `total`.
 
-    return csc_matrix(matrix)  # what the solver's interface reads
+    Parameters
+    ----------
+    A : scipy.sparse.csc_array
+        Upper triangles of matrices, column by column, off the diagonal times the root of 2; then one row.
+    total : float
+    sizes : list of int
+        Rows of the matrices.
+
+    Returns
+    -------
+    x, z : ndarray
+        Solution and dual solution, None and None where the solver found none.
+    """
+    import clarabel
+    from scipy.sparse import csc_matrix  # what the solver's interface reads
+
+    rhs, cost = np.zeros(A.shape[0]), np.zeros(A.shape[1])
+    rhs[-1], cost[-1] = total, -1.0
+    cones = [clarabel.PSDTriangleConeT(size) for size in sizes] + [clarabel.ZeroConeT(1)]
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    empty = csc_matrix((A.shape[1], A.shape[1]))
+    answer = clarabel.DefaultSolver(empty, cost, csc_matrix(A), rhs, cones, settings).solve()
+    if "Solved" not in str(answer.status):
+        return None, None
+    return np.array(answer.x), np.array(answer.z)
+
+
+def triangle(n):
+    """Rows and columns of the upper triangle, column by column, and the factors that the solver wants on it."""
+    row, column = np.triu_indices(n)
+    order = np.lexsort((row, column))
+    row, column = row[order], column[order]
+    return row, column, np.where(row == column, 1.0, math.sqrt(2))

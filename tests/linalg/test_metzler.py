@@ -154,6 +154,19 @@ def test_large_sparse_random_networks():
     assert found.attained and np.all(M @ found.vector <= (found.upper + 1e-12) * found.vector)
 
 
+def test_large_reducible_networks_are_bounded_without_factors():
+    n, random = 20_000, np.random.default_rng(1)
+    columns = random.integers(0, n, (n, 3))
+    M = sp.csr_array((random.uniform(0, 0.1, 3 * n), (columns.ravel(), np.repeat(np.arange(n), 3))), shape=(n, n))
+    M = sp.csr_array(M - sp.eye_array(n))
+    assert np.any(np.diff(M.indptr) <= 1)  # nodes that listen to none
+    found = perron(M)
+    assert found.upper - found.lower < 2e-6
+    assert np.all(M @ found.vector <= (found.upper + 1e-12) * found.vector)
+    inside = found.witness > 0
+    assert np.all((M @ found.witness)[inside] >= (found.lower - 1e-12) * found.witness[inside])
+
+
 @settings(max_examples=60)
 @given(metzler())
 def test_hurwitz_witnesses_exist_exactly_for_hurwitz_matrices(matrices):
