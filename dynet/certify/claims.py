@@ -54,7 +54,7 @@ class _QuotientClaim:
 
     def least(self):
         """A proven bound: the least float above the exact maximum for small systems, slightly above it for large ones."""
-        if self._entries() <= _SMALL:
+        if self.structure.entries <= _SMALL:
             return _float_up(max(self.exact_quotients()))
         return float(self.quotients().max())
 
@@ -67,13 +67,10 @@ class _QuotientClaim:
             if np.all(quotients <= b):
                 return True
             near = 64 * UNIT * (np.abs(quotients).max() + 1) * self.structure.n
-            if quotients.max() > b + near or self._entries() > _DECIDE:
+            if quotients.max() > b + near or self.structure.entries > _DECIDE:
                 return False
         limit = Fraction(b)
         return all(q <= limit for q in self.exact_quotients())
-
-    def _entries(self):
-        return sum(getattr(m, "nnz", np.size(m)) for m in (self.structure.E, self.structure.F, self.structure.G))
 
     def _witness_is_valid(self):
         vectors = [v for v in self.witness().values()]
