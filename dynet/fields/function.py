@@ -11,6 +11,7 @@ import types
 
 import numpy as np
 
+from .. import math as fast
 from ..engine import codegen
 from ..engine.block import BlockRHS
 from ..errors import ArgumentError, Shown
@@ -215,19 +216,40 @@ def _check_params(params):
     return checked
 
 
-def _on_numpy(function):
-    """The function with ``math`` replaced by numpy, so that it takes complex and other numbers."""
+#: The compiled functions take real numbers only.
+_COMPLEX = {
+    "sin": np.sin,
+    "cos": np.cos,
+    "sincos": lambda z: (np.sin(z), np.cos(z)),
+    "exp": np.exp,
+    "tanh": np.tanh,
+    "logistic": lambda z: 1.0 / (1.0 + np.exp(-z)),
+}
+
+
+def _on_numpy(function, known=None):
+    """The function, and its helpers, with ``math`` replaced by numpy, so that they take complex numbers."""
     import math
 
-    replaced = {
-        k: (np if v is math else getattr(np, v.__name__, v) if getattr(v, "__module__", "") == "math" else v)
-        for k, v in function.__globals__.items()
-        if k in function.__code__.co_names
-    }
-    if not any(replaced[k] is not function.__globals__[k] for k in replaced):
-        return function
-    scope = {**function.__globals__, **replaced}
-    return types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+    known = {} if known is None else known
+    if function in known:
+        return known[function]
+    scope = dict(function.__globals__)
+    twin = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+    known[function] = twin
+    for name in function.__code__.co_names:
+        value = scope.get(name)
+        if value is math:
+            scope[name] = np
+        elif value is fast:
+            scope[name] = types.SimpleNamespace(**{**vars(fast), **_COMPLEX})
+        elif getattr(value, "__module__", "") == fast.__name__:
+            scope[name] = _COMPLEX.get(value.__name__, value)
+        elif getattr(value, "__module__", "") == "math":
+            scope[name] = getattr(np, value.__name__, value)
+        elif isinstance(value, types.FunctionType) and not value.__module__.startswith(("numpy", "scipy")):
+            scope[name] = _on_numpy(value, known)
+    return twin
 
 
 def _line(error):
