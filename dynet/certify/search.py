@@ -13,17 +13,22 @@ arXiv:2302.13452.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from ..errors import ArgumentError
 from ..fields.base import VectorField
+from ..fields.function import FunctionField
 from ..fields.lure import LureField
 from ..linalg.metzler import perron, row_choice_perron
 from ..linalg.norms import Norm
 from .certificate import Certificate
 from .claims import DiagonalClaim, QuadraticClaim, RowsClaim
+from .function import certify_function, described
+from .local import local_slopes
 from .lure import LureStructure
+from .region import as_region
 
 __all__ = ["certify"]
 
@@ -42,10 +47,11 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
         p; None tries 1, 2 and inf and returns the best rate.
     kind : str
         ``"strong"`` (rate > 0), ``"weak"`` (distances never grow), or ``"auto"``: the strongest that holds.
-    region : None
-        The whole space; no other region is supported yet.
+    region : Region or (lo, hi), optional
+        The convex set on which the claim is made; the whole space when None. The certificate says whether the region is
+        proven to be forward invariant; otherwise the claim is local, about solutions for as long as they stay in it.
     tol : float, optional
-        Relative gap at which the search for weights stops.
+        Relative gap at which the search for weights stops; for a function, at which its region is not cut any finer.
 
     Returns
     -------
@@ -74,18 +80,18 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
         raise ArgumentError("model", model, "a model: dn.models.*, or a function under @dn.vector_field")
     if kind not in KINDS:
         raise ArgumentError("kind", kind, "the kind of contraction", choices=KINDS)
-    if region is not None:
-        raise ArgumentError("region", region, "None, the whole space: other regions are not supported yet")
+    region = as_region(region).fits(model.n)
     if norm is not None and not isinstance(norm, Norm):
         norm = Norm(norm)
     if norm is not None and norm.p not in (1, 2, math.inf):
         raise ArgumentError("norm", norm, "p = 1, 2 or inf", choices=("1", "2", "inf"))
     if norm is not None and norm.n not in (None, model.n):
         raise ArgumentError("norm", norm, f"{model.n} weights, one for each state of {model}")
+    if isinstance(model, FunctionField):
+        return certify_function(model, norm, kind, region, tol)
     if not isinstance(model, LureField):
-        return _unknown(model, "a certificate needs the structure of the field: this one is given by a function, whose "
-                        "Jacobian is known at points only")  # fmt: skip
-    structure = LureStructure(model.E, model.F, model.G, *model.slopes)
+        return _unknown(model, "a certificate needs the structure of the field, and this form has none that is known")
+    structure = LureStructure(model.E, model.F, model.G, *local_slopes(model, region))
     if norm is not None and norm.weights is not None:
         claims = [_given(structure, norm)]
         claims = [c for c in claims if c is not None]
@@ -97,7 +103,8 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
         return _unknown(model, "no rule bounds the log norm in this norm: give diagonal weights, or let p be searched")
     proven = [(claim.least(), claim, lower) for claim, lower in found]
     b, claim, lower = min(proven, key=lambda item: item[0])
-    return _certificate(model, structure, claim, b, lower, kind)
+    found = _certificate(model, structure, claim, b, lower, kind)
+    return replace(found, region=described(model, region, claim, found.rate if found else 0.0))
 
 
 def _search(structure, p, tol):

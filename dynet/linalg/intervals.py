@@ -94,6 +94,12 @@ class Interval:
         other = as_interval(other)
         if self.is_point and not other.is_point:
             return other * self
+        if other.is_point and other.lo.ndim == 0:
+            c = float(other.lo)
+            if c == 0:
+                return Interval(np.zeros(self.lo.shape))
+            low, high = (self.lo, self.hi) if c > 0 else (self.hi, self.lo)
+            return Interval(multiply_down(low, c), multiply_up(high, c))
         if other.is_point:
             x, y = np.stack([self.lo, self.hi]), other.lo
         else:
