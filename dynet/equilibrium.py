@@ -146,6 +146,8 @@ def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate
         certificate = certify(model)
     elif not isinstance(certificate, Certificate):
         raise ArgumentError("certificate", certificate, "the result of dn.certify for this model")
+    elif certificate.region != "whole space":
+        raise ArgumentError("certificate", Shown(f"one on {certificate.region}"), "a certificate on the whole space")
     contracting = bool(certificate) and certificate.rate > 0
     if method == "forward" and not contracting:
         raise ArgumentError(

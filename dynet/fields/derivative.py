@@ -27,9 +27,10 @@ import numpy as np
 from .. import math as fast
 from ..errors import DynetError
 from ..linalg.intervals import Interval, Mixed, Refused
+from ..linalg.series import Series
 from .dual import FUNCTIONS, Dual, lift
 
-__all__ = ["Enclosure", "enclose_function", "fingerprint"]
+__all__ = ["Enclosure", "enclose_function", "fingerprint", "parameters", "translate"]
 
 
 class Enclosure(NamedTuple):
@@ -90,8 +91,7 @@ def enclose_function(field, lo, hi, *, t=(-math.inf, math.inf), u=None, jacobian
     ends = [np.broadcast_to(np.asarray(end, dtype=float), k) for end in t]
     whole = np.full(field.inputs, math.inf)
     inputs = [np.broadcast_to(np.asarray(end, dtype=float), (k, field.inputs)) for end in (u or (-whole, whole))]
-    function = _translate(field.function, {})
-    p = types.SimpleNamespace(**{name: _parameter(value) for name, value in field.params.items()})
+    function, p = translate(field.function, {}), parameters(field, lift)
     found = Enclosure(np.full((k, n), -math.inf), np.full((k, n), math.inf),
                       np.full((k, n, n), -math.inf) if jacobian else None,
                       np.full((k, n, n), math.inf) if jacobian else None, np.zeros(k, bool), "")  # fmt: skip
@@ -156,14 +156,18 @@ def fingerprint(field):
     return text.hexdigest()
 
 
-def _parameter(value):
-    """A parameter as constants of interval arithmetic, so that products of parameters are enclosed, too."""
-    if np.ndim(value) == 0:
-        return lift(float(value))
-    out = np.empty(np.shape(value), dtype=object)
-    for index in np.ndindex(out.shape):
-        out[index] = lift(value[index])
-    return out
+def parameters(field, up):
+    """The parameters as constants of another arithmetic, so that products of parameters are enclosed, too."""
+
+    def constant(value):
+        if np.ndim(value) == 0:
+            return up(float(value))
+        out = np.empty(np.shape(value), dtype=object)
+        for index in np.ndindex(out.shape):
+            out[index] = up(value[index])
+        return out
+
+    return types.SimpleNamespace(**{name: constant(value) for name, value in field.params.items()})
 
 
 def _per_box(mask, count):
@@ -186,12 +190,15 @@ def _line(error, function):
 
 def _function(name):
     """A function of :data:`~dynet.fields.dual.FUNCTIONS` on numbers, dual numbers and arrays of them."""
-    plain = FUNCTIONS[name]
 
     def apply(*arguments):
         arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
         if not arrays:
-            return plain(*(a if isinstance(a, (bool, np.bool_)) else lift(a) for a in arguments))
+            kind = next((a for a in arguments if isinstance(a, Series)), None)
+            table, up = (FUNCTIONS, lift) if kind is None else (kind.functions, kind.lift)
+            if name not in table:
+                raise TypeError(f"{name} is not known to power series")
+            return table[name](*(a if isinstance(a, (bool, np.bool_)) else up(a) for a in arguments))
         out = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)), dtype=object)
         for index in np.ndindex(out.shape):
             out[index] = apply(*(np.broadcast_to(a, out.shape)[index] if isinstance(a, np.ndarray) else a
@@ -226,7 +233,7 @@ def _smallest(*values):
 
 def _fold(name, values):
     values = list(values[0]) if len(values) == 1 else list(values)
-    if not any(isinstance(v, Dual) for v in values):
+    if not any(isinstance(v, (Dual, Series)) for v in values):
         return {"maximum": max, "minimum": min}[name](values)
     best = values[0]
     for value in values[1:]:
@@ -241,7 +248,7 @@ _SCALARS |= {id(getattr(np, name)): name for name in FUNCTIONS if isinstance(get
 _SCALARS |= {id(f): name for f, name in ((np.where, "where"), (np.clip, "clip"), (np.float64, "float64"))}
 
 
-def _translate(function, known):
+def translate(function, known):
     """The function, its helpers and what they refer to, with mathematics that knows dual numbers."""
     if id(function) in known:
         return known[id(function)]
@@ -269,7 +276,7 @@ def _value(value, known):
     if hasattr(value, "py_func"):  # compiled by numba
         value = value.py_func
     if inspect.isfunction(value) and not (value.__module__ or "").startswith(("numpy", "scipy")):
-        return _translate(value, known)
+        return translate(value, known)
     return value
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from .. import math as fast
 from ..engine import codegen
 from ..engine.block import BlockRHS
-from ..errors import ArgumentError, Shown
+from ..errors import ArgumentError, MissingExtraError, Shown
 from . import lanes
 from .base import VectorField, describe
 
@@ -83,6 +83,24 @@ class FunctionField(VectorField):
         # abs() and real parts lose the imaginary part silently: the difference quotient tells
         scale = np.max(np.abs(difference), initial=1.0)
         return exact if np.allclose(exact, difference, rtol=1e-4, atol=1e-6 * scale) else difference
+
+    def rhs_error(self, t, x, u=None):
+        """How far :meth:`rhs` may be from the exact value in real arithmetic, by interval arithmetic; None without it."""
+        from .derivative import enclose_function
+
+        x = self.check_state(x)
+        flat = x.reshape(-1, self.n)
+        u = None if not self.inputs else np.broadcast_to(
+            self.input_at(t) if u is None else u, (*x.shape[:-1], self.inputs)
+        ).reshape(-1, self.inputs)  # fmt: skip
+        try:
+            found = enclose_function(self, flat, flat, t=(t, t), u=u if u is None else (u, u), jacobian=False)
+        except MissingExtraError:
+            return None
+        value = self.rhs(t, x, u if u is None else u.reshape(*x.shape[:-1], self.inputs))
+        with np.errstate(invalid="ignore"):
+            off = np.maximum(found.hi.reshape(x.shape) - value, value - found.lo.reshape(x.shape))
+        return None if found.failed.any() else np.nextafter(off, np.inf)
 
     def block(self, signal=None):
         module = codegen.module(self._source, tag="field")

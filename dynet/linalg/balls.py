@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import MissingExtraError
 
-__all__ = ["FUNCTIONS", "enclose", "enclose_power"]
+__all__ = ["FUNCTIONS", "enclose", "enclose_power", "load"]
 
 _BITS = 80
 #: numpy name -> (method of a ball, limits at minus and plus infinity; None where the function is not defined there)
@@ -44,7 +44,8 @@ FUNCTIONS = {
 }
 
 
-def _flint():
+def load():
+    """The library, or an error that names the extra."""
     try:
         import flint
     except ImportError:
@@ -86,13 +87,13 @@ def enclose(name, x):
     def ball(value):
         return getattr(flint.arb(value), method)()
 
-    flint = _flint()
+    flint = load()
     return _pointwise(flint, ball, np.asarray(x, dtype=float), dict(zip((-math.inf, math.inf), limits, strict=True)))
 
 
 def enclose_power(x, exponent):
     """Floats below and above ``x ** exponent`` for x >= 0 and one positive exponent; see :func:`enclose`."""
-    flint = _flint()
+    flint = load()
     power = flint.arb(float(exponent))
 
     def ball(value):
