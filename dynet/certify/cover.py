@@ -115,7 +115,7 @@ def cover(model, region, p, *, eta=None, tol=1e-3, target=-math.inf, budget=20_0
             points.search(eta, row, quotient, lo + (hi - lo) / 2)
         lower = points.bound(eta, free)
         # a cover in many dimensions may need more boxes than there is time for: stop where the bound no longer moves
-        stalled = stalled + 1 if before - upper < 0.01 * (upper - lower) else 0
+        stalled = stalled + 1 if upper < math.inf and before - upper < 0.01 * (upper - lower) else 0
         before = min(before, upper)
         done = upper <= target or upper - lower <= tol * (1 + abs(upper)) or lower > 0
         if done or spent >= budget or (stalled >= 8 and math.isfinite(upper)):
