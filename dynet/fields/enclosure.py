@@ -157,7 +157,7 @@ def _activation_bounds(activation, z):
     if name in _OTHER:
         return _OTHER[name](z, a)
     if name == "leaky_relu" and a < 0:
-        return intervals.hull(z * a, intervals.maximum(z, Interval(0.0)))
+        return intervals.maximum(z, z * a)  # not monotone, and the larger of the two all the same
     low, high = (_INCREASING[name](_finite(end), a) for end in (z.lo, z.hi))
     return Interval(low.lo, high.hi)
 
