@@ -11,21 +11,17 @@ Davydov, Jafarpour, Bullo, Non-Euclidean contraction theory for robust nonlinear
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ..errors import ArgumentError, Shown
-from ..fields.derivative import fingerprint
-from ..fields.function import FunctionField
-from ..fields.lure import LureField
 from ..fields.signal import Constant, PerLane
 from ..linalg.norms import Norm
 from .certificate import Certificate
 from .error import ErrorBound, estimated, proven
 from .region import read_region
+from .search import any_input, is_about
 
-__all__ = ["check_certificate", "error_bounds", "is_about"]
+__all__ = ["check_certificate", "error_bounds"]
 
 _WORK = 600_000  # operations on series, times steps, that a run may spend on proofs
 
@@ -55,33 +51,12 @@ def check_certificate(certificate, model, params=None, u=None):
         raise ArgumentError(
             "certificate", Shown(f"one of {certificate.model}"), f"a certificate of this very {model.name}"
         )
-    if u is not None and not _any_input(certificate):
+    if u is not None and not any_input(certificate):
         raise ArgumentError(
             "certificate", Shown("one of the model's own input"), "no u, or a certificate of all inputs"
         )
     if not certificate.check():
         raise ArgumentError("certificate", Shown("one that its check refuses"), "a certificate that holds")
-
-
-def is_about(certificate, model):
-    """Whether a certificate's numbers are those of a model; False where that cannot be told.
-
-    >>> import dynet as dn
-    >>> net = dn.models.FiringRate([[0.5]])
-    >>> cert = dn.certify(net)
-    >>> is_about(cert, net), is_about(cert, dn.models.FiringRate([[0.4]]))
-    (True, False)
-    """
-    structure = getattr(certificate.claim, "structure", None)
-    if isinstance(model, FunctionField):
-        return getattr(structure, "origin", {}).get("digest") == fingerprint(model)
-    if isinstance(model, LureField) and getattr(structure, "form", "") == "lure":
-        same = all(_equal(getattr(structure, name), getattr(model, name)) for name in ("E", "F", "G"))
-        from .local import local_slopes
-
-        slopes = local_slopes(model, read_region(certificate.region))
-        return bool(same and np.all(structure.lo <= slopes[0]) and np.all(slopes[1] <= structure.hi))
-    return False
 
 
 def error_bounds(certificate, model, t0, y0, times, x, signal, p, rtol):
@@ -131,18 +106,3 @@ def error_bounds(certificate, model, t0, y0, times, x, signal, p, rtol):
             found = estimated(model, certificate.norm, certificate.rate, t, states, u, why)
         radius[lane, :good] = found.radius[-good:]
     return radius, "estimated" if why else "certified", why
-
-
-def _any_input(certificate):
-    origin = getattr(certificate.claim.structure, "origin", None)
-    if origin is not None:
-        return origin.get("input", "any") == "any"
-    return certificate.region == "whole space"
-
-
-def _equal(a, b):
-    if isinstance(a, np.ndarray) != isinstance(b, np.ndarray) or a.shape != b.shape:
-        return False
-    if isinstance(a, np.ndarray):
-        return np.array_equal(a, b)
-    return abs(a - b).max() == 0.0 if math.prod(a.shape) else True

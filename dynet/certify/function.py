@@ -67,7 +67,9 @@ def certify_function(model, norm, kind, region, tol):
     u, root = _inputs(model, region)
     if not np.isfinite(root.jacobian_lo).all() and isinstance(region, WholeSpace):
         why = root.why or "an entry of the Jacobian is unbounded"
-        return _unknown(model, region, f"on the whole space the Jacobian has no bound: {why}; name a region")
+        return _unknown(
+            model, region, f"the Jacobian of the function has no bound on the whole space: {why}; name a region"
+        )
     budget = max(1_000, _BUDGET // model.n)
     claims, why, first = [], "", None
     for p in (math.inf, 1.0, 2.0) if norm is None else (norm.p,):

@@ -19,19 +19,21 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..fields.base import VectorField
+from ..fields.derivative import fingerprint
 from ..fields.function import FunctionField
-from ..fields.lure import LureField
+from ..fields.lure import LureField, diagonal_of
 from ..linalg.metzler import perron, row_choice_perron
 from ..linalg.norms import Norm
 from .certificate import Certificate
-from .claims import DiagonalClaim, QuadraticClaim, RowsClaim
+from .claims import LARGEST_WEIGHT, LEAST_WEIGHT, DiagonalClaim, QuadraticClaim, RowsClaim
 from .function import certify_function, described
 from .local import local_slopes
 from .lure import LureStructure
-from .region import as_region
+from .region import WholeSpace, as_region, read_region
 
 __all__ = ["certify"]
 
+WHOLE = WholeSpace()
 KINDS = ("auto", "strong", "weak")
 _DENSE = 2_000  # largest n for which a full matrix P is considered
 
@@ -87,11 +89,17 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
         raise ArgumentError("norm", norm, "p = 1, 2 or inf", choices=("1", "2", "inf"))
     if norm is not None and norm.n not in (None, model.n):
         raise ArgumentError("norm", norm, f"{model.n} weights, one for each state of {model}")
+    if norm is not None and norm.weights is not None and norm.weights.ndim == 1:
+        for i in np.flatnonzero((norm.weights < LEAST_WEIGHT) | (norm.weights > LARGEST_WEIGHT))[:1]:
+            expected = f"weights between {LEAST_WEIGHT:g} and {LARGEST_WEIGHT:g}: scale them, the rate stays the same"
+            raise ArgumentError(f"norm.weights[{i}]", float(norm.weights[i]), expected)
+    if tol is not None and (isinstance(tol, (bool, str)) or not (np.isscalar(tol) and 0 < tol < 1)):
+        raise ArgumentError("tol", tol, "None, or a relative gap between 0 and 1")
     if isinstance(model, FunctionField):
         return certify_function(model, norm, kind, region, tol)
     if not isinstance(model, LureField):
         return _unknown(model, "a certificate needs the structure of the field, and this form has none that is known")
-    structure = LureStructure(model.E, model.F, model.G, *local_slopes(model, region))
+    structure = structure_of(model, region)
     if norm is not None and norm.weights is not None:
         claims = [_given(structure, norm)]
         claims = [c for c in claims if c is not None]
@@ -107,16 +115,65 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
     return replace(found, region=described(model, region, claim, found.rate if found else 0.0))
 
 
+def structure_of(model, region=WHOLE):
+    """The numbers of a Lur'e field that certificates are about; a matrix that is diagonal is known as one."""
+    parts = [(m, diagonal_of(m)) for m in (model.E, model.F, model.G)]
+    return LureStructure(*(m if d is None else d for m, d in parts), *local_slopes(model, region))
+
+
+def is_about(certificate, model):
+    """Whether the claim of a certificate covers a model: the same matrices, and no slope on its region outside its
+    intervals; or the same function with the same parameters.
+
+    >>> import dynet as dn
+    >>> net = dn.models.FiringRate([[0.5]])
+    >>> is_about(dn.certify(net), net), is_about(dn.certify(net), dn.models.FiringRate([[0.4]]))
+    (True, False)
+    """
+    said = getattr(certificate.claim, "structure", None)
+    if isinstance(model, FunctionField):
+        return getattr(said, "origin", {}).get("digest") == fingerprint(model)
+    if not isinstance(model, LureField) or getattr(said, "form", "") != "lure":
+        return False
+    meant = structure_of(model, read_region(certificate.region))
+    if said.lo.shape != meant.lo.shape or not np.all((said.lo <= meant.lo) & (meant.hi <= said.hi)):
+        return False
+    pairs = [(getattr(said, name), getattr(meant, name)) for name in ("E", "F", "G")]
+    return all(_equal(a, b) for a, b in pairs)
+
+
+def any_input(certificate):
+    """Whether a claim covers every input of its field, not only the field's own."""
+    origin = getattr(getattr(certificate.claim, "structure", None), "origin", None)
+    if origin is not None:
+        return origin.get("input", "any") == "any"
+    return certificate.region == "whole space"
+
+
+def _equal(a, b):
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) or a.shape != b.shape:
+        return False
+    return (a != b).nnz == 0
+
+
 def _search(structure, p, tol):
     """The claims worth proving for a p, each with a lower bound on what any weights of that p reach."""
     if p != 2:
         rows = [m.matrix() for m in structure.majorants(p)]
         found = row_choice_perron(rows, tol)
-        return [(RowsClaim(structure, p, found.vector), found.lower if structure.exact else -math.inf)]
+        if not structure.exact:
+            return [(RowsClaim(structure, p, found.vector), -math.inf)]
+        # the entries of `rows` were rounded up: what the witness proves of them it proves of the exact ones, less this
+        inside = found.witness > 0
+        rounding = (structure.size_product(p, found.witness)[inside] / found.witness[inside]).max()
+        return [(RowsClaim(structure, p, found.vector), found.lower - 2.0**-50 * rounding)]
     M = structure.majorants(2)[0].matrix()
     right, left = perron(M, tol), perron(M.T if isinstance(M, np.ndarray) else M.T.tocsr(), tol)
     weights = left.vector / right.vector
-    claims = [(DiagonalClaim(structure, weights / weights.max(), right.vector), -math.inf)]
+    weights = np.maximum(weights / weights.max(), 10 * LEAST_WEIGHT)
+    claims = [(DiagonalClaim(structure, weights, right.vector), -math.inf)]
     P = _symmetric_weights(structure)
     if P is not None:
         claims.append((QuadraticClaim(structure, P), -math.inf))
@@ -190,6 +247,8 @@ def _certificate(model, structure, claim, b, lower, kind):
         how = "a quadratic inequality that holds for all slopes at once"
     elif claim.kind == "diagonal":
         how = "the log norm of a Metzler matrix that dominates all Jacobians"
+    elif structure.exact and claim.p == 1 and structure.shared == "rows" and not _is_invertible_diagonal(structure.G):
+        how = "an upper bound, the largest log norm over all slopes: states attain it where the coupling is invertible"
     elif structure.exact:
         how = "the largest log norm over all slopes, attained by some of them"
     else:
@@ -202,6 +261,10 @@ def _certificate(model, structure, claim, b, lower, kind):
     else:
         reason = f"{how} is {b:.6g}, not negative{least}"
     return Certificate("unknown", "none", rate, claim.norm(), (lower, b), reason, model=model.name, claim=claim)
+
+
+def _is_invertible_diagonal(matrix):
+    return isinstance(matrix, np.ndarray) and matrix.ndim == 1 and bool(np.all(matrix != 0))
 
 
 def _unknown(model, reason):

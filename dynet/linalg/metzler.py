@@ -33,6 +33,8 @@ __all__ = ["Perron", "is_hurwitz_metzler", "metzler_majorant", "optimal_weights"
 _POWERS = 400  # power iterations before inverse iteration is tried
 _FLOOR = 1e-12  # least weight relative to the largest: keeps rows that nothing depends on from vanishing
 
+_LEAST = 1e-90  # the same for matrices that are reducible, whose optimal weights are far apart
+
 
 class Perron(NamedTuple):
     """Bounds on a spectral abscissa with the vectors that prove them.
@@ -198,6 +200,10 @@ def row_choice_perron(rows, tol=None):
         v = v / v.max()
         return np.maximum(v, _FLOOR)
 
+    linked = (
+        sum(np.asarray(abs(o).sum(axis=1)).ravel() for o in offs) > 0
+    )  # a row without links has no say in when to stop
+    linked = linked if linked.any() else ~linked
     v = np.ones(n)
     best = (math.inf, v)
     shift = -min(d.min() for d in diagonals) + 0.05 * scale
@@ -207,18 +213,27 @@ def row_choice_perron(rows, tol=None):
         top = quotient.max()
         if top < best[0]:
             best = (top, v)
-        if top - quotient.min() <= tol * scale:
+        least = quotient[linked].min()
+        if top - least <= tol * scale:
             break
         if k % 50 == 49:  # too slow to be worth waiting for, or at the floor of rounding
-            if before - best[0] <= 0.2 * (best[0] - quotient.min()):
+            if before - best[0] <= 0.2 * (best[0] - least):
                 break
             before = best[0]
         v = normal(v * (quotient + shift))
     top, v = best
     quotient, choice = ratios(v)
-    if top - quotient.min() > tol * scale:
+    if top - quotient[linked].min() > tol * scale:
         top, v, choice = _inverse_iteration(ratios, diagonals, offs, v, tol * scale, normal)
     witness, lower = _lower(diagonals, offs, choice, v, top, tol * scale)
+    if top - lower > tol * scale:  # reducible, or not converged
+        first = choice
+        top, v, choice = _resolvent(ratios, diagonals, offs, (top, v, choice), lower, scale)
+        other, value = _lower(diagonals, offs, choice, v, top, tol * scale)
+        if value > lower:
+            witness, lower = other, value
+        else:
+            choice = first
     longest = max(int(np.diff(o.indptr).max(initial=0)) if hasattr(o, "indptr") else n for o in offs)
     rounding = 2.0**-51 * (longest + 4) * (abs(top) + 2 * max(np.abs(d).max(initial=0.0) for d in diagonals))
     lower = min(lower, top) - rounding  # so that it stays below what the witness proves
@@ -242,6 +257,24 @@ def _inverse_iteration(ratios, diagonals, offs, v, tol, normal):
             best = (quotient.max(), v, choice)
         if gained <= 0.01 * tol or quotient.max() - quotient.min() <= tol:
             break
+    return best
+
+
+def _resolvent(ratios, diagonals, offs, best, lower, scale):
+    """The vectors ``(b I - M)^-1 1`` for b just above the lower bound, which a reducible matrix needs; keeps the best."""
+    for power in range(2, 13, 2):
+        b, choice = lower + 10.0**-power * scale, best[2]
+        for _ in range(4):
+            fresh = _solve(_chosen(offs, choice), _pick(diagonals, choice), b, np.ones(len(choice)))
+            if fresh is None:
+                break
+            v = np.maximum(fresh / fresh.max(), _LEAST)  # a chain of n links needs weights like powers of n
+            quotient, after = ratios(v)
+            if quotient.max() < best[0]:
+                best = (quotient.max(), v, after)
+            if np.array_equal(after, choice):
+                break
+            choice = after
     return best
 
 

@@ -170,6 +170,8 @@ class Norm:
             return name
         if self.weights.ndim == 2:
             return f"{name} with a matrix P of {self.n} x {self.n}"
+        if self.weights.min() == self.weights.max():
+            return f"{name} with equal weights"
         return f"{name} with weights {self.weights.min():.3g} to {self.weights.max():.3g}"
 
 

@@ -32,6 +32,7 @@ __all__ = [
 
 UNIT = 2.0**-53
 _SPLIT = 134217729.0  # 2**27 + 1
+_LEAST = 5e-324  # the least positive float
 _TINY = 1e-280  # below this size a product's error may not be representable
 
 
@@ -41,26 +42,26 @@ def add_up(x, y):
     >>> print(add_up(0.1, 0.2) >= 0.3, add_up(0.5, 0.25))
     True 0.75
     """
-    total = x + y
-    return np.where(_sum_error(x, y, total) > 0, np.nextafter(total, np.inf), total)
+    total, error = _sum_with_error(x, y)
+    return np.where(~(error <= 0), _next(total, np.inf), total)
 
 
 def add_down(x, y):
     """The largest float that is not above the exact ``x + y``, elementwise."""
-    total = x + y
-    return np.where(_sum_error(x, y, total) < 0, np.nextafter(total, -np.inf), total)
+    total, error = _sum_with_error(x, y)
+    return np.where(~(error >= 0), _next(total, -np.inf), total)
 
 
 def multiply_up(x, y):
-    """A float that is not below the exact ``x * y`` (the least one unless it underflows), elementwise."""
-    product = x * y
-    return np.where(_product_error(x, y, product) > 0, np.nextafter(product, np.inf), product)
+    """A float that is not below the exact ``x * y`` (the least one unless it is tiny or huge), elementwise."""
+    product, error = _product_with_error(x, y)
+    return np.where(~(error <= 0), _next(product, np.inf), product)
 
 
 def multiply_down(x, y):
-    """A float that is not above the exact ``x * y`` (the largest one unless it underflows), elementwise."""
-    product = x * y
-    return np.where(_product_error(-x, y, -product) > 0, np.nextafter(product, -np.inf), product)
+    """A float that is not above the exact ``x * y`` (the largest one unless it is tiny or huge), elementwise."""
+    product, error = _product_with_error(x, y)
+    return np.where(~(error >= 0), _next(product, -np.inf), product)
 
 
 def gamma(k):
@@ -84,12 +85,12 @@ def quotient_up(diagonal, off, weights):
     -------
     ndarray, shape (n,)
     """
-    sums = off @ weights
     terms = np.diff(off.indptr) if hasattr(off, "indptr") else np.full(len(weights), off.shape[1])
     present = np.asarray((off != 0).sum(axis=1)).ravel() > 0
     # the sum of k nonnegative products has a relative error of at most k + 1 roundings; 1e-290 covers underflow
-    high = np.nextafter(sums * (1 + 2 * (terms + 2) * UNIT) + 1e-290, np.inf)
-    quotient = np.where(present, np.nextafter(high / weights, np.inf), 0.0)
+    with np.errstate(over="ignore"):
+        high = np.nextafter((off @ weights) * (1 + 2 * (terms + 2) * UNIT) + 1e-290, np.inf)
+        quotient = np.where(present, np.nextafter(high / weights, np.inf), 0.0)
     return add_up(diagonal, quotient)
 
 
@@ -118,15 +119,17 @@ def is_positive_definite(Q, formation_error=0.0):
     diagonal = np.diagonal(Q)
     if not (np.isfinite(Q).all() and np.isfinite(formation_error) and np.array_equal(Q, Q.T) and (diagonal > 0).all()):
         return False
-    g = gamma(n + 2)
-    backward = g / (1 - g) * diagonal.sum() * (1 + 1e-9) + 4 * n * (2 * (n + 2) + diagonal.max()) * 5e-324
+    # Rump's bound has n + 2 roundings; two more for libraries that multiply by the reciprocal of a pivot
+    g = gamma(n + 4)
     shifted = Q.copy()
-    np.fill_diagonal(shifted, np.nextafter(diagonal - np.nextafter(backward + formation_error, np.inf), -np.inf))
-    try:
-        np.linalg.cholesky(shifted)
-    except np.linalg.LinAlgError:
-        return False
-    return True
+    with np.errstate(over="ignore", invalid="ignore"):
+        backward = g / (1 - g) * diagonal.sum() * (1 + 1e-9) + 4 * n * (2 * (n + 2) + diagonal.max()) * _LEAST
+        np.fill_diagonal(shifted, np.nextafter(diagonal - np.nextafter(backward + formation_error, np.inf), -np.inf))
+        try:
+            factor = np.linalg.cholesky(shifted)
+        except np.linalg.LinAlgError:
+            return False
+    return bool(np.isfinite(factor).all())  # some libraries run through a pivot that is NaN after an overflow
 
 
 def is_positive_definite_exact(Q):
@@ -157,19 +160,28 @@ def is_positive_definite_exact(Q):
     return True
 
 
-def _sum_error(x, y, total):
-    """The exact error ``x + y - total`` (Knuth)."""
-    part = total - x
-    return (x - (total - part)) + (y - part)
-
-
-def _product_error(x, y, product):
-    """The exact error ``x y - product`` (Dekker); positive where it cannot be represented."""
+def _sum_with_error(x, y):
+    """The sum, and its exact error ``x + y - sum`` (Knuth); NaN, for any sign, where an intermediate result overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
+        total = x + y
+        part = total - x
+        error = (x - (total - part)) + (y - part)
+    return total, np.where(np.isfinite(error), error, np.nan)
+
+
+def _product_with_error(x, y):
+    """The product, and its exact error ``x y - product`` (Dekker); NaN, for any sign, where it cannot be represented."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = x * y
         a, b = _split(x), _split(y)
         error = ((a[0] * b[0] - product) + a[0] * b[1] + a[1] * b[0]) + a[1] * b[1]
-    exact = (np.abs(product) > _TINY) | (x == 0) | (y == 0)
-    return np.where(exact & np.isfinite(error), error, 1.0)
+    known = (np.abs(product) > _TINY) & np.isfinite(error)
+    return product, np.where((x == 0) | (y == 0), 0.0, np.where(known, error, np.nan))
+
+
+def _next(x, toward):
+    with np.errstate(over="ignore"):
+        return np.nextafter(x, toward)
 
 
 def _split(x):

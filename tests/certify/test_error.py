@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import dynet as dn
-from dynet.certify.bounding import is_about
 from dynet.certify.error import _growth, estimated, proven
 from dynet.certify.region import Ball, Box, WholeSpace
+from dynet.certify.search import is_about
 from dynet.errors import ArgumentError
 from dynet.linalg.series import working_precision
 

@@ -115,3 +115,12 @@ def test_what_is_not_metzler_is_refused(bad):
     for function in (perron, is_hurwitz_metzler):
         with pytest.raises(ArgumentError, match="M="):
             function(bad)
+
+
+def test_chains_whose_weights_are_far_apart():
+    """Nilpotent couplings: any rate below the leak is reached, by weights that differ by many orders of magnitude."""
+    for n, strength in ((5, 1e3), (12, 10.0), (3, 1e6)):
+        chain = np.diag(np.full(n - 1, strength), -1) - np.eye(n)
+        found = perron(chain)
+        proven([chain], found)
+        assert found.upper < -0.999 and found.lower <= -1.0

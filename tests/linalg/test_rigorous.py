@@ -17,7 +17,12 @@ from dynet.linalg.rigorous import (
     quotient_up,
 )
 
-FLOATS = st.floats(-1e150, 1e150) | st.floats(-4, 4) | st.sampled_from([0.1, 1 / 3, 5e-324, 1e-200, 1.0, 0.0])
+FLOATS = (
+    st.floats(-1e150, 1e150)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.floats(-4, 4)
+    | st.sampled_from([0.1, 1 / 3, 5e-324, 1e-200, 1.0, 0.0])
+)
 
 
 @settings(max_examples=300)
@@ -28,9 +33,12 @@ def test_directed_sums_and_products_enclose_tightly(x, y):
         (add_down(a, b), add_up(a, b), Fraction(x) + Fraction(y)),
         (multiply_down(a, b), multiply_up(a, b), Fraction(x) * Fraction(y)),
     ):
-        assert Fraction(float(down)) <= exact <= Fraction(float(up))
-        assert up <= np.nextafter(down, np.inf) or abs(exact) < 1e-270
-        if Fraction(float(exact)) == exact and (exact == 0 or abs(exact) > 1e-270):
+        assert np.isneginf(down) or Fraction(float(down)) <= exact
+        assert np.isposinf(up) or exact <= Fraction(float(up))
+        if max(abs(x), abs(y)) > 1e299 or not (exact == 0 or 1e-270 < abs(exact) < 1e299):
+            continue
+        assert up <= np.nextafter(down, np.inf)
+        if Fraction(float(exact)) == exact:
             assert down == up
 
 
@@ -86,10 +94,40 @@ def test_exact_elimination_agrees_with_determinants():
         assert is_positive_definite_exact([[Fraction(v) for v in row] for row in Q]) == all(m > 0 for m in minors)
 
 
+@pytest.mark.parametrize("scale", [2.0**-1060, 2.0**-1030, 2.0**-1000, 2.0**-500, 2.0**500, 2.0**1000])
+def test_definiteness_is_sound_at_all_scales(scale):
+    for seed in range(40):
+        Q = gram(seed, 4, 3) * scale  # exactly singular; a product of two entries underflows or overflows
+        assert not is_positive_definite(Q)
+        assert is_positive_definite(Q + np.eye(4) * 2.0**-20 * scale) == (scale > 2.0**-1050)
+
+
+def test_tiny_matrices_are_definite_down_to_what_the_underflow_term_allows():
+    assert is_positive_definite(np.array([[1e-300]]))
+    assert not is_positive_definite(np.array([[5e-324]]))  # it is, but rounding alone may reach its size
+
+
+def test_a_factor_that_overflows_proves_nothing():
+    # the last row of the factor becomes (inf, nan, nan), and a NaN pivot is not smaller than zero
+    Q = np.array([[0.1, 0.0, 1e308], [0.0, 0.1, 0.1], [1e308, 0.1, 0.1]])
+    assert not is_positive_definite_exact([[Fraction(v) for v in row] for row in Q])
+    assert not is_positive_definite(Q)
+
+
+def test_directed_operations_that_overflow_stay_bounds():
+    large = np.array(1e308)
+    most = np.finfo(float).max
+    assert add_up(large, large) == np.inf and add_down(large, large) == most
+    assert add_up(-large, -large) == -most and add_down(-large, -large) == -np.inf
+    assert multiply_up(large, large) == np.inf and multiply_down(large, large) == most
+    assert multiply_up(-large, large) == -most and multiply_down(-large, large) == -np.inf
+    off = np.array([[0.0, 1e308], [1e308, 0.0]])
+    assert np.isposinf(quotient_up(np.zeros(2), off, np.array([1.0, 1e-5]))[1])
+
+
 def test_what_is_not_symmetric_finite_or_positive_is_not_definite():
     assert not is_positive_definite(np.array([[1.0, 2.0], [0.0, 1.0]]))
     assert not is_positive_definite(np.array([[np.nan]]))
     assert not is_positive_definite(np.array([[-1.0]]))
-    assert is_positive_definite(np.array([[1e-300]])) is False  # below what the underflow term allows
     with pytest.raises(ValueError, match="dyadic"):
         is_positive_definite_exact([[Fraction(1, 3), 0], [0, Fraction(1, 2)]])
