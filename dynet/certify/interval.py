@@ -79,6 +79,8 @@ class IntervalStructure:
 
     def check(self):
         """Raise ValueError unless the shapes fit and all numbers are finite, with lo <= hi."""
+        if not isinstance(self.exact, bool) or not isinstance(self.origin, dict):
+            raise ValueError("exact is a truth value, origin a dict of words")
         sparse = [hasattr(m, "tocsr") for m in (self.lo, self.hi)]
         if self.lo.shape != self.hi.shape or sparse[0] != sparse[1]:
             raise ValueError("the two bounds have different shapes")

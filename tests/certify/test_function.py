@@ -12,7 +12,7 @@ import dynet as dn
 from dynet.certify.cover import cover, packed
 from dynet.certify.function import confirm
 from dynet.certify.region import Ball, Box, Simplex
-from dynet.errors import ArgumentError
+from dynet.errors import ArgumentError, CertificateError
 
 pytest.importorskip("flint", reason="enclosures of elementary functions need the extra 'exact'")
 STEEP = {2.0: 0.649519, 4.0: 1.065206, 8.0: 2.031579, 10.0: 2.525168}  # the largest slope of 1 / (1 + x^p)
@@ -207,6 +207,21 @@ def test_a_changed_rate_or_matrix_is_not_checked_true():
     bad = replace(cert.claim, structure=replace(structure, hi=structure.hi + 0.5))
     assert not replace(cert, claim=bad).check()
     assert structure.origin["function"] == "driven" and len(structure.origin["digest"]) == 64
+
+
+@pytest.mark.parametrize("norm", ["inf", 1, 2])
+def test_a_file_carries_the_bounds_and_the_region_exactly(norm):
+    cert = dn.certify(goodwin.replace(k=0.3), norm, region=([0.0, 0.0, 0.1], 2.0), tol=0.01)
+    again = dn.Certificate.from_json(cert.to_json())
+    assert again == cert and again.check() and again.check(exact=True) and again.region == cert.region
+    assert again.claim.structure.origin == cert.claim.structure.origin
+    assert np.array_equal(again.claim.structure.hi, cert.claim.structure.hi)
+    if norm != 2:
+        assert confirm(again, goodwin.replace(k=0.3))
+    text = cert.to_json()
+    for old, new in (('"rows"' if norm == "inf" else '"form": "interval"', '"form": "none"'), ('"words"', '"word"')):
+        with pytest.raises(CertificateError):
+            dn.Certificate.from_json(text.replace(old, new))
 
 
 def test_inputs_are_any_where_the_jacobian_lets_them():
