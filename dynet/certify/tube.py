@@ -40,6 +40,7 @@ from .region import Box, as_region
 
 __all__ = ["Tube", "tube"]
 
+_KEPT = 60  # uses of the signs of a Jacobian before they are found anew
 _TRIES = 8  # guesses of the faces of one step before it is halved
 
 
@@ -163,12 +164,13 @@ def tube(model, box, t, *, u=None, steps=200, save=101):
     low, high = box.lo.copy(), box.hi.copy()
     h0 = (ends[1] - ends[0]) / steps
     status = Status.OK
+    signs = _Signs(model, (ends[0], ends[1]), inputs)
     for k in range(1, len(times)):
         now = times[k - 1]
         pieces = max(1, math.ceil((times[k] - now) / h0 - 1e-9))
         stops = list(np.linspace(now, times[k], pieces + 1)[1:][::-1])
         while stops:
-            moved = _step(model, now, stops[-1], low, high, inputs)
+            moved = _step(model, now, stops[-1], low, high, inputs, signs)
             if moved is not None:
                 low, high = moved
                 now = stops.pop()
@@ -183,10 +185,10 @@ def tube(model, box, t, *, u=None, steps=200, save=101):
     return Tube(times, lo, hi, status, model.labels)
 
 
-def _step(model, t, stop, low, high, inputs):
+def _step(model, t, stop, low, high, inputs, signs):
     """The corners at the end of a step, or None where no slopes were confirmed."""
     h = float(add_up(stop, -t))
-    slow, fast = _slopes(model, (t, stop), low, high, low, high, inputs)
+    slow, fast = _slopes(model, (t, stop), low, high, low, high, inputs, signs)
     shorter = max(0.0, float(add_down(stop, -t)))
     for attempt in range(_TRIES):
         if not (np.isfinite(slow).all() and np.isfinite(fast).all()):
@@ -195,7 +197,7 @@ def _step(model, t, stop, low, high, inputs):
         slack = 0.05 * (1 + attempt) * (np.abs(slow) + np.abs(fast)) + 1e-12 * (1 + np.abs(low) + np.abs(high)) / h
         bottom = _reach(low, slow - slack, slow + slack, h)
         top = _reach(high, fast - slack, fast + slack, h)
-        least, most = _slopes(model, (t, stop), bottom[0], top[1], bottom[1], top[0], inputs)
+        least, most = _slopes(model, (t, stop), bottom[0], top[1], bottom[1], top[0], inputs, signs)
         if np.all(least >= slow - slack) and np.all(most <= fast + slack):
             slow, fast = np.minimum(least, slow + slack), np.maximum(most, fast - slack)
             low = add_down(low, np.where(slow < 0, multiply_down(slow, h), multiply_down(slow, shorter)))
@@ -213,7 +215,7 @@ def _reach(start, least, most, h):
     )
 
 
-def _slopes(model, times, low, high, low_end, high_end, inputs):
+def _slopes(model, times, low, high, low_end, high_end, inputs, signs):
     """Bounds on F_i over the lower faces (from below) and the upper faces (from above) of boxes during a step.
 
     During the step face i is at ``low .. low_end`` below and at ``high_end .. high`` above; the other states are anywhere
@@ -223,23 +225,40 @@ def _slopes(model, times, low, high, low_end, high_end, inputs):
     lo, hi = np.tile(low, (2 * n, 1)), np.tile(high, (2 * n, 1))
     face = np.arange(n)
     hi[face, face], lo[n + face, face] = low_end, high_end
-    index = np.concatenate([face, face])
-    rows = np.arange(2 * n)
-    upper = rows >= n
-    if isinstance(model, FunctionField):
-        found = enclose(model, lo, hi, t=times, u=inputs, jacobian=True)
-        if found.failed.any():
-            return np.full(n, -math.inf), np.full(n, math.inf)
-        least, most = found.jacobian_lo[rows, index], found.jacobian_hi[rows, index]
-        rising, falling = least >= 0, most <= 0
-        own = rows[:, None] * 0 + np.arange(n) == index[:, None]  # along its own state the face moves: keep both ends
-        to_low = np.where(upper[:, None], falling & ~rising, rising) & ~own
-        to_high = np.where(upper[:, None], rising, falling & ~rising) & ~own
+    upper = (np.arange(2 * n) >= n)[:, None]
+    known = signs.on(low, high)
+    if known is not None:
+        rising, falling = (np.tile(known[k], (2, 1)) for k in (0, 1))
+        to_low, to_high = np.where(upper, falling, rising), np.where(upper, rising, falling)
         lo, hi = np.where(to_high, hi, lo), np.where(to_low, lo, hi)
     found = enclose(model, lo, hi, t=times, u=inputs)
     return np.where(found.failed[:n], -math.inf, found.lo[face, face]), np.where(
         found.failed[n:], math.inf, found.hi[n + face, face]
     )
+
+
+class _Signs:
+    """Which entries of the Jacobian off the diagonal have one sign, on boxes: found on a larger box and used for a while."""
+
+    def __init__(self, model, times, inputs):
+        self.model, self.times, self.inputs = model, times, inputs
+        self.low, self.high, self.found, self.age = None, None, None, 0
+
+    def on(self, low, high):
+        """Where entries are nonnegative, and where nonpositive (and not both), shape (n, n) each; None if not known."""
+        if not isinstance(self.model, FunctionField):
+            return None
+        covered = self.low is not None and np.all(self.low <= low) and np.all(high <= self.high)
+        if not covered or self.age >= _KEPT:
+            margin = 0.1 * (high - low) + 1e-9
+            self.low, self.high, self.age = low - margin, high + margin, 0
+            box = enclose(self.model, self.low, self.high, t=self.times, u=self.inputs, jacobian=True)
+            least, most = box.jacobian_lo[0], box.jacobian_hi[0]
+            off = ~np.eye(len(low), dtype=bool)  # along its own state the face moves: both ends stay
+            rising = (least >= 0) & off
+            self.found = None if box.failed[0] else (rising, (most <= 0) & off & ~rising)
+        self.age += 1
+        return self.found
 
 
 def _check_inputs(model, u):

@@ -21,7 +21,7 @@ import math
 import numpy as np
 
 from .balls import FUNCTIONS, enclose, enclose_power
-from .rigorous import add_down, add_up, multiply_down, multiply_up
+from .rigorous import add_down, add_up, multiply_both, multiply_down, multiply_up
 
 __all__ = ["Interval", "Mixed", "Refused", "elementary", "hull", "maximum", "minimum"]
 
@@ -98,8 +98,8 @@ class Interval:
             c = float(other.lo)
             if c == 0:
                 return Interval(np.zeros(self.lo.shape))
-            low, high = (self.lo, self.hi) if c > 0 else (self.hi, self.lo)
-            return Interval(multiply_down(low, c), multiply_up(high, c))
+            down, up = multiply_both(np.stack([self.lo, self.hi] if c > 0 else [self.hi, self.lo]), c)
+            return Interval(down[0], up[1])
         if other.is_point:
             x, y = np.stack([self.lo, self.hi]), other.lo
         else:
@@ -108,8 +108,8 @@ class Interval:
         if x.ndim != y.ndim + 1 or not other.is_point:
             x, y = _aligned(x, y, other.is_point)
         zero = (x == 0) | (y == 0)
-        low, high = (np.where(zero, 0.0, f(x, y)) for f in (multiply_down, multiply_up))
-        return Interval(low.min(axis=0), high.max(axis=0))
+        down, up = multiply_both(x, y)
+        return Interval(np.where(zero, 0.0, down).min(axis=0), np.where(zero, 0.0, up).max(axis=0))
 
     def __truediv__(self, other):
         return _divide(self, as_interval(other))
@@ -312,7 +312,7 @@ def _divide(a, b):
     ends = np.broadcast_arrays(a.lo, a.hi, b.lo, b.hi)
     x, y = (np.stack([ends[i] for i in which]) for which in ((0, 0, 1, 1), (2, 3, 2, 3)))
     quotient = np.where(np.isinf(y), 0.0, x / y)
-    low, high = multiply_down(quotient, y), multiply_up(quotient, y)
+    low, high = multiply_both(quotient, y)
     exact = ((low == x) & (high == x)) | (x == 0) | np.isinf(y)
     down = np.where(exact, quotient, np.nextafter(quotient, -np.inf))
     up = np.where(exact, quotient, np.nextafter(quotient, np.inf))
