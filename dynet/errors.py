@@ -138,10 +138,12 @@ class Status(enum.IntEnum):
     INTERRUPTED = 4
     MAX_ITERATIONS = 5
     PRECISION = 6
+    EVENT = 8
+    STIFF = 9
 
     @property
     def ok(self):
-        return self is Status.OK
+        return self in (Status.OK, Status.EVENT)
 
     @property
     def word(self):
@@ -168,4 +170,6 @@ _REMEDIES = {
     Status.MAX_ITERATIONS: "the iteration limit was reached before the tolerance; raise max_iterations or tol",
     Status.PRECISION: "rounding in double precision keeps the residual above what tol asks for; the bound that was "
     "reached is returned: raise tol, or scale the model",
+    Status.EVENT: "a terminal event ended it",
+    Status.STIFF: "stability, not accuracy, limits the steps: the problem is stiff; use a stiff method, or method='auto'",
 }

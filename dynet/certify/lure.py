@@ -59,6 +59,10 @@ class Majorant:
 
     def transposed(self):
         """The majorant of the transposed Jacobians."""
+        return self._turned
+
+    @cached_property
+    def _turned(self):
         return Majorant(self.off.T if isinstance(self.off, np.ndarray) else self.off.T.tocsr(), self.high, self.low)
 
 
@@ -144,7 +148,7 @@ class LureStructure:
             found = [self._interval()]
         else:
             ends = self._ends
-            found = ends if self._is_choice(p) else [_maximum(*ends)]
+            found = ends if self._is_choice(p) else [self._largest]
         return [m.transposed() for m in found] if p == 1 else found
 
     def _is_choice(self, p):
@@ -178,16 +182,27 @@ class LureStructure:
         own_e, own_a = _diagonal(self.E), _diagonal(self._coupling)
         found = []
         for s in self.slopes():
-            low, high = multiply_down(s[shared], a), multiply_up(s[shared], a)
-            if E is not None:
+            if E is None:
+                moduli = multiply_up(np.abs(s)[shared], np.abs(a)) if s.any() else np.zeros(a.shape)
+            else:
+                low, high = multiply_down(s[shared], a), multiply_up(s[shared], a)
                 e = E if isinstance(E, np.ndarray) else E.data
-                low, high = add_down(e, low), add_up(e, high)
-            moduli = np.maximum(np.abs(low), np.abs(high))
-            moduli[np.broadcast_to(row == col, moduli.shape)] = 0.0
-            off = moduli if isinstance(A, np.ndarray) else type(A)((moduli, A.indices, A.indptr), shape=A.shape)
+                moduli = np.maximum(np.abs(add_down(e, low)), np.abs(add_up(e, high)))
+            if isinstance(A, np.ndarray):
+                moduli[np.broadcast_to(row == col, moduli.shape)] = 0.0
+                off = moduli
+            elif moduli.any():
+                moduli[row == col] = 0.0
+                off = type(A)((moduli, A.indices, A.indptr), shape=A.shape)
+            else:
+                off = type(A)(A.shape)
             high = add_up(own_e, multiply_up(s, own_a))
             found.append(Majorant(off, high, add_down(own_e, multiply_down(s, own_a))))
         return found
+
+    @cached_property
+    def _largest(self):
+        return _maximum(*self._ends)
 
     def _at(self, slope):
         """The majorant of ``E + slope F G`` for one unit."""
@@ -276,7 +291,10 @@ class LureStructure:
 
 
 def _maximum(first, second):
-    off = np.maximum(first.off, second.off) if isinstance(first.off, np.ndarray) else first.off.maximum(second.off)
+    if isinstance(first.off, np.ndarray):
+        off = np.maximum(first.off, second.off)
+    else:
+        off = first.off.maximum(second.off) if first.off.nnz else second.off
     return Majorant(off, np.maximum(first.high, second.high), np.minimum(first.low, second.low))
 
 

@@ -161,7 +161,7 @@ def _equal(a, b):
 def _search(structure, p, tol):
     """The claims worth proving for a p, each with a lower bound on what any weights of that p reach."""
     if p != 2:
-        rows = [m.matrix() for m in structure.majorants(p)]
+        rows = [(m.high, m.off) for m in structure.majorants(p)]
         found = row_choice_perron(rows, tol)
         if not structure.exact:
             return [(RowsClaim(structure, p, found.vector), -math.inf)]

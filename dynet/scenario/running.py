@@ -18,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import __version__
+from ..engine.ahead import compiling_driver
 from ..errors import ArgumentError, ScenarioError
 from . import measure
 from .report import Report
@@ -36,21 +37,8 @@ def run(scenario, out, progress):
         resolved = scenario.resolved()
         inputs = scenario.inputs(built)
     tables, where = resolved.tables, scenario.where
-    certificate = equilibrium = trajectory = None
-    if tables.certify is not None:
-        from ..certify import certify
-
-        with clock("certify"), _blame(where, ("certify",)):
-            certificate = certify(built.model, built.norm, kind=tables.certify.kind, tol=tables.certify.tol)
-    if tables.equilibrium is not None:
-        from ..equilibrium import equilibrium as solve
-
-        tol, method = tables.equilibrium.tol, tables.equilibrium.method
-        with clock("equilibrium"), _blame(where, ("equilibrium",)):
-            equilibrium = solve(built.model, u=built.u, tol=tol, method=method, certificate=certificate)
-    if tables.simulate is not None:
-        with clock("simulate") as watch, _blame(where, ("simulate",)):
-            trajectory = _simulate(built, tables.simulate, watch)
+    with contextlib.nullcontext() if tables.simulate is None else compiling_driver():
+        certificate, equilibrium, trajectory = _solve(built, tables, where, clock)
     numbers = measure.numbers(built.model, trajectory, certificate, equilibrium)
     figures = {}
     with clock("figures"):
@@ -74,6 +62,26 @@ def run(scenario, out, progress):
         (stage / "report.json").write_text(final.to_json() + "\n", encoding="utf-8")
         _move(stage, folder, final.files)
     return final
+
+
+def _solve(built, tables, where, clock):
+    """The certificate, the equilibrium and the trajectory, as far as the scenario asks for them."""
+    certificate = equilibrium = trajectory = None
+    if tables.certify is not None:
+        from ..certify import certify
+
+        with clock("certify"), _blame(where, ("certify",)):
+            certificate = certify(built.model, built.norm, kind=tables.certify.kind, tol=tables.certify.tol)
+    if tables.equilibrium is not None:
+        from ..equilibrium import equilibrium as solve
+
+        tol, method = tables.equilibrium.tol, tables.equilibrium.method
+        with clock("equilibrium"), _blame(where, ("equilibrium",)):
+            equilibrium = solve(built.model, u=built.u, tol=tol, method=method, certificate=certificate)
+    if tables.simulate is not None:
+        with clock("simulate") as watch, _blame(where, ("simulate",)):
+            trajectory = _simulate(built, tables.simulate, watch)
+    return certificate, equilibrium, trajectory
 
 
 class _Clock:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from dynet.linalg.rigorous import (
     add_down,
@@ -14,6 +15,7 @@ from dynet.linalg.rigorous import (
     is_positive_definite_exact,
     multiply_down,
     multiply_up,
+    quotient_down,
     quotient_up,
 )
 
@@ -56,6 +58,25 @@ def test_row_quotients_are_bounded_from_above_and_tightly(seed, n):
         ) / Fraction(eta[i])
         assert Fraction(bounds[i]) >= exact
         assert bounds[i] - float(exact) <= 1e-13 * (abs(diagonal[i]) + abs(float(exact)))
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.booleans())
+def test_row_quotients_are_bounded_from_below_and_tightly_where_the_vector_is_positive(seed, n, sparse):
+    random = np.random.default_rng(seed)
+    off = np.abs(random.normal(size=(n, n))) * (random.random((n, n)) < 0.5) * 10.0 ** random.integers(-8, 8, (n, n))
+    np.fill_diagonal(off, 0.0)
+    diagonal, v = random.normal(size=n), random.uniform(0.01, 1.0, n) * (random.random(n) < 0.7)
+    bounds = quotient_down(diagonal, csr_array(off) if sparse else off, v)
+    for i in range(n):
+        if v[i] == 0:
+            assert bounds[i] == np.inf
+            continue
+        exact = Fraction(diagonal[i]) + sum(
+            Fraction(m) * Fraction(e) for m, e in zip(off[i], v, strict=True)
+        ) / Fraction(v[i])
+        assert Fraction(bounds[i]) <= exact
+        assert float(exact) - bounds[i] <= 1e-13 * (abs(diagonal[i]) + abs(float(exact)))
 
 
 def gram(seed, n, rank):
@@ -131,3 +152,15 @@ def test_what_is_not_symmetric_finite_or_positive_is_not_definite():
     assert not is_positive_definite(np.array([[-1.0]]))
     with pytest.raises(ValueError, match="dyadic"):
         is_positive_definite_exact([[Fraction(1, 3), 0], [0, Fraction(1, 2)]])
+
+
+@pytest.mark.parametrize("large", [0, 10**9])
+def test_both_ways_to_factor_decide_alike(monkeypatch, large):
+    monkeypatch.setattr("dynet.linalg.rigorous._LARGE", large)
+    for seed in range(200):
+        n = 2 + seed % 20
+        Q = gram(seed, n, n - 1)
+        kept = Q.copy()
+        assert not is_positive_definite(Q) and np.array_equal(Q, kept)
+        assert is_positive_definite(Q + 1e-9 * np.trace(Q) * np.eye(n))
+    assert not is_positive_definite(np.full((3, 3), 1e308)) and not is_positive_definite(-np.eye(3))
