@@ -38,7 +38,7 @@ def check_certificate(certificate, model, params=None, u=None):
     """
     if not isinstance(certificate, Certificate):
         raise ArgumentError("certificate", certificate, "a certificate: dn.certify(model)")
-    if not certificate or certificate.kind not in ("strong", "weak") or not isinstance(certificate.norm, Norm):
+    if not certificate or certificate.kind not in ("strong", "weak") or not _is_norm(certificate.norm):
         raise ArgumentError(
             "certificate", Shown(f"one of kind {certificate.kind!r}, {certificate.status}"),
             "a certificate of strong or weak contraction in a norm",
@@ -106,3 +106,8 @@ def error_bounds(certificate, model, t0, y0, times, x, signal, p, rtol):
             found = estimated(model, certificate.norm, certificate.rate, t, states, u, why)
         radius[lane, :good] = found.radius[-good:]
     return radius, "estimated" if why else "certified", why
+
+
+def _is_norm(norm):
+    """Whether this is a norm of states with p = 1, 2 or inf, and no seminorm."""
+    return isinstance(norm, Norm) and getattr(norm, "R", None) is None and norm.p in (1, 2, np.inf)

@@ -85,7 +85,10 @@ def certify_function(model, norm, kind, region, tol):
         if not math.isfinite(found.upper):
             continue
         origin = _origin(model, region, u)
-        claims.append(_two(found, eta, origin) if p == 2 else _rows(found, p, origin))
+        if p == 2:
+            claims.append((_two(found, eta, origin), -math.inf))
+        else:  # points say what weights can reach only where the weights were free
+            claims.append((_rows(found, p, origin), found.lower if eta is None else -math.inf))
     if not claims:
         why = why or "an entry of the Jacobian is unbounded"
         return _unknown(model, region, f"the Jacobian has no bound on {region}: {why}")
@@ -125,7 +128,7 @@ def confirm(certificate, model, budget=200_000):
     if not isinstance(claim, RowsClaim) or not isinstance(claim.structure, IntervalStructure):
         return False
     origin = claim.structure.origin
-    if origin.get("digest") != fingerprint(model) or model.n != claim.structure.n:
+    if origin.get("digest") != fingerprint(model) or model.n != claim.structure.n or claim.norm() != certificate.norm:
         return False
     region = read_region(certificate.region)
     u = None if origin.get("input") == "any" else input_bounds(model)
@@ -167,7 +170,7 @@ def _rows(found, p, origin):
     if p == 1:
         lo, hi = np.ascontiguousarray(np.swapaxes(lo, 1, 2)), np.ascontiguousarray(np.swapaxes(hi, 1, 2))
     structure = IntervalStructure(lo, hi, pieces="columns" if p == 1 else "rows", origin=origin)
-    return RowsClaim(structure, p, found.eta), found.lower
+    return RowsClaim(structure, p, found.eta)
 
 
 def _two(found, weights, origin):
@@ -181,7 +184,7 @@ def _two(found, weights, origin):
         weights = weights / weights.max()
     else:
         right = perron((M + (M.T * weights) / weights[:, None]) / 2).vector
-    return DiagonalClaim(structure, weights, right), -math.inf
+    return DiagonalClaim(structure, weights, right)
 
 
 def _certificate(model, region, claim, b, lower, kind):

@@ -143,7 +143,7 @@ def enclose_function(field, lo, hi, *, t=(-math.inf, math.inf), u=None, jacobian
 
 
 def fingerprint(field):
-    """SHA-256 of what an enclosure depends on: the source of the function and of its helpers, and the parameters.
+    """SHA-256 of what an enclosure depends on: the source of the function and of its helpers, parameters, and own input.
 
     Returns
     -------
@@ -153,6 +153,9 @@ def fingerprint(field):
     text = hashlib.sha256(field._source.encode())
     for name, value in field.params.items():
         text.update(f"{name}={np.shape(value)}".encode() + np.ascontiguousarray(value, dtype=float).tobytes())
+    if field.input is not None:
+        for part in field.input.pack():
+            text.update(np.ascontiguousarray(part, dtype=float).tobytes())
     return text.hexdigest()
 
 
@@ -241,7 +244,11 @@ def _fold(name, values):
     return best
 
 
-_BUILTINS = {"max": _largest, "min": _smallest}
+def _number(value=0.0):
+    return value if isinstance(value, (Dual, Series)) else float(value)
+
+
+_BUILTINS = {"max": _largest, "min": _smallest, "float": _number}
 _MODULES = {id(module): _Module(module) for module in (np, math, fast)}
 _SCALARS = {id(getattr(module, name)): name for module in (math, fast) for name in dir(module) if name in _APPLIED}
 _SCALARS |= {id(getattr(np, name)): name for name in FUNCTIONS if isinstance(getattr(np, name, None), np.ufunc)}

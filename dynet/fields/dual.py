@@ -115,7 +115,8 @@ class Dual:
         return bool(self.v)
 
     def __float__(self):
-        return float(self._constant())
+        # a function that is not known would round a constant unseen
+        raise TypeError("a function that is not known to interval arithmetic takes it as a plain number")
 
     def __int__(self):
         return int(self._constant())

@@ -180,16 +180,20 @@ class Series:
         return self != 0.0
 
     def __float__(self):
+        raise TypeError("a function that is not known to power series takes it as a plain number")
+
+    def _fixed(self):
+        """The number that this is, where it is one."""
         first, *rest = self.coefficients()
         if not first.is_exact() or any(not c.is_zero() for c in rest):
             raise TypeError("a number that varies is used as a fixed one")
         return float(first)
 
     def __int__(self):
-        return int(float(self))
+        return int(self._fixed())
 
     def __index__(self):
-        value = float(self)
+        value = self._fixed()
         if not value.is_integer():
             raise TypeError(f"{value!r} is used as an integer")
         return int(value)

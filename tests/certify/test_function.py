@@ -75,6 +75,7 @@ def test_an_epidemic_above_its_threshold():
     x = np.array([7 / 15, 7 / 12, 7 / 15])
     cert = dn.certify(field, norm=dn.Norm("inf", x), region=(x, 1.0))
     assert cert.rate == pytest.approx(0.875, abs=1e-6) and cert.check(exact=True)
+    assert cert.bounds[0] == -math.inf  # given weights say nothing of others
 
 
 def test_the_local_value_of_mutualists():

@@ -215,6 +215,27 @@ def test_products_of_parameters_are_enclosed():
     assert Fraction(float(low)) <= exact <= Fraction(float(high)) and low < high
 
 
+def test_constants_are_not_rounded_unseen():
+    @dn.vector_field(n=1, params={"a": 0.3, "m": 2.0})
+    def hidden(t, x, p, dx):
+        dx[0] = -np.cbrt(p.a) * x[0]
+
+    @dn.vector_field(n=1, params={"a": 0.3, "m": 2.0})
+    def plain(t, x, p, dx):
+        dx[0] = -float(p.a) * x[0]
+        for _ in range(int(p.m)):
+            dx[0] = dx[0] - x[0]
+
+    assert enclose_function(hidden, [0.0], [1.0]).failed.all()
+    assert enclose_function(plain, [0.0], [1.0]).jacobian_lo[0, 0, 0] <= -2.3
+
+
 def test_the_fingerprint_tells_functions_and_parameters_apart():
     same, other = fingerprint(goodwin), fingerprint(goodwin.replace(k=0.9))
     assert same == fingerprint(goodwin.replace(k=0.8)) != other != fingerprint(everything)
+
+    def scaled(t, x, u, p, dx):
+        dx[0] = -u[0] * x[0]
+
+    fields = [dn.vector_field(n=1, inputs=1, input=u)(scaled) for u in (None, 0.5, 0.75, dn.Sinusoid(0.5, 1.0))]
+    assert len({fingerprint(field) for field in fields}) == 4
