@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from .certify import bounding
 from .engine import methods
 from .engine.checkpoint import Checkpoint
 from .engine.interpolant import Interpolant
@@ -47,6 +48,7 @@ def simulate(
     executor=None,
     threads=None,
     progress=None,
+    certificate=None,
 ):
     r"""Integrate :math:`\dot x = f(t, x, u(t), p)` from one or many initial states.
 
@@ -96,6 +98,9 @@ def simulate(
     progress : callable or True, optional
         Called a few times a second with the fraction that is done, a float with an attribute ``left``: the seconds that
         the rest will take. True prints it.
+    certificate : Certificate, optional
+        What :func:`dynet.certify` said of this model. The trajectory then has an ``error_bound``: how far each saved state
+        may be from the true solution, in the certificate's norm; see :class:`Trajectory`.
 
     Returns
     -------
@@ -135,6 +140,12 @@ def simulate(
         _positive("dt", dt)
     if not isinstance(max_steps, (int, np.integer)) or isinstance(max_steps, bool) or max_steps < 1:
         raise ArgumentError("max_steps", max_steps, "a positive integer")
+    if certificate is not None:
+        bounding.check_certificate(certificate, model, params, u)
+        if summary is not None or t1 < t0:
+            raise ArgumentError(
+                "certificate", Shown("given"), "None: error bounds are of states that are saved, forward in time"
+            )
     p, batch, signal = _lane_data(model, x0, params, u)
     single = batch is None
     y0 = np.array(np.broadcast_to(np.atleast_2d(x0), (batch or 1, model.n)), order="C")
@@ -185,6 +196,11 @@ def simulate(
         times, x = times[-1:], solution.summary[:, None, 0, : model.n]
     found = {place[0]: _gathered(solution.summary, place, abs(t1 - t0)) for place in places}
     steps = Interpolant(*solution.steps, y0.shape[0]) if dense else None
+    bound = {}
+    if certificate is not None:
+        radius, word, why = bounding.error_bounds(certificate, model, t0, y0, times, solution.x, signal, p, rtol)
+        stats["error"] = word if not why else f"{word}: {why}"
+        bound = {"error_bound": radius[0] if single else radius, "error_status": word}
     return Trajectory(
         times,
         x[0] if single else x,
@@ -196,6 +212,7 @@ def simulate(
         steps=steps,
         events=happened(happenings, solution.hits, y0.shape[0], single) if happenings else {},
         summary={key: value[0] if single else value for key, value in found.items()},
+        **bound,
     )
 
 

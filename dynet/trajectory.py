@@ -71,6 +71,10 @@ class Trajectory:
         Name of each summary -> array; its first axis is the batch. Not written to files.
     steps : Interpolant or None
         The solver's own dense output, where it was asked for. Not written to files.
+    error_bound : ndarray, shape (k,) or (batch, k), or None
+        With ``certificate=``: how far each saved state may be from the true solution, in the certificate's norm.
+    error_status : str or None
+        ``"certified"`` (the bound is proven) or ``"estimated"`` (the defect was sampled; ``stats["error"]`` says why).
 
     Examples
     --------
@@ -80,11 +84,15 @@ class Trajectory:
     ((3, 3), True)
     """
 
-    def __init__(self, t, x, *, status, t_stop, labels, stats=None, model=None, steps=None, events=None, summary=None):
+    def __init__(
+        self, t, x, *, status, t_stop, labels, stats=None, model=None, steps=None, events=None, summary=None,
+        error_bound=None, error_status=None,
+    ):  # fmt: skip
         self.t, self.x = np.asarray(t, dtype=float), np.asarray(x, dtype=float)
         self.status, self.t_stop, self.labels = status, t_stop, tuple(labels)
         self.stats, self.model = dict(stats or {}), model
         self.steps, self.events, self.summary = steps, dict(events or {}), dict(summary or {})
+        self.error_bound, self.error_status = error_bound, error_status
 
     @property
     def batch(self):

@@ -57,7 +57,7 @@ class _QuotientClaim:
 
     def least(self):
         """A proven bound: the least float above the exact maximum for small systems, slightly above it for large ones."""
-        if self._entries() <= _SMALL:
+        if self.structure.entries <= _SMALL:
             return _float_up(max(self.exact_quotients()))
         return float(self.quotients().max())
 
@@ -70,14 +70,11 @@ class _QuotientClaim:
             if np.all(quotients <= b):
                 return True
             near = 64 * UNIT * (np.abs(quotients).max() + 1) * self.structure.n
-            hopeless = quotients.max() > b + near and self._entries() > _SMALL
-            if hopeless or self._entries() > _DECIDE:
+            hopeless = quotients.max() > b + near and self.structure.entries > _SMALL
+            if hopeless or self.structure.entries > _DECIDE:
                 return False
         limit = Fraction(b)
         return all(q <= limit for q in self.exact_quotients())
-
-    def _entries(self):
-        return sum(getattr(m, "nnz", np.size(m)) for m in (self.structure.E, self.structure.F, self.structure.G))
 
     def _is_well_formed(self):
         vectors = list(self.witness().values())

@@ -10,6 +10,7 @@ and a careful forger still has to pass the check of the inequality.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import math
@@ -20,12 +21,13 @@ from ..errors import CertificateError, nearest
 from ..linalg.norms import Norm
 from .certificate import STATUSES, Certificate
 from .claims import CLAIMS
+from .interval import IntervalStructure
 from .lure import LureStructure
 
 __all__ = ["FORMAT", "VERSION", "from_json", "to_json"]
 
 KINDS = ("strong", "weak", "none")
-_MATRICES = ("E", "F", "G", "lo", "hi")
+_FORMS = {"lure": LureStructure, "interval": IntervalStructure}
 FORMAT, VERSION = "dynet-certificate", 1
 _FIELDS = (
     "format",
@@ -60,11 +62,10 @@ def to_json(certificate):
         "claim": None,
     }
     if c.claim is not None:
-        s = c.claim.structure
         body["claim"] = {
             "kind": c.claim.kind,
             "witness": {k: _pack(v) for k, v in c.claim.witness().items()},
-            "field": {"form": "lure", **{k: _pack(getattr(s, k)) for k in _MATRICES}},
+            "field": _pack_structure(c.claim.structure),
         }
         if hasattr(c.claim, "p"):
             body["claim"]["p"] = _hex(c.claim.p)
@@ -135,11 +136,7 @@ def _build(body):
         kind = CLAIMS[claim["kind"]]
         has_order = "p" in kind.__dataclass_fields__
         _check_fields(claim, ("kind", "witness", "field", *(["p"] if has_order else [])), "claim.")
-        _check_fields(claim["field"], ("form", *_MATRICES), "claim.field.")
-        if claim["field"]["form"] != "lure":
-            raise ValueError(f"form {claim['field']['form']!r}")
-        structure = LureStructure(**{k: _unpack(claim["field"][k]) for k in _MATRICES})
-        structure.check()
+        structure = _unpack_structure(claim["field"])
         parts = {k: _unpack(v) for k, v in claim["witness"].items()}
         if has_order:
             parts["p"] = float.fromhex(claim["p"])
@@ -157,6 +154,41 @@ def _build(body):
 
 def _kind(rate):
     return "strong" if rate > 0 else "weak" if rate == 0 else "none"
+
+
+def _pack_structure(structure):
+    """A structure: its form, and each of its fields as an array, a word, a truth value, or a dict of words."""
+    packed = {"form": structure.form}
+    for field in dataclasses.fields(structure):
+        value = getattr(structure, field.name)
+        if isinstance(value, str | bool):
+            packed[field.name] = value
+        elif isinstance(value, dict):
+            packed[field.name] = {"words": {str(k): str(v) for k, v in value.items()}}
+        else:
+            packed[field.name] = _pack(value)
+    return packed
+
+
+def _unpack_structure(packed):
+    if packed["form"] not in _FORMS:
+        raise ValueError(f"form {packed['form']!r}")
+    make = _FORMS[packed["form"]]
+    names = [field.name for field in dataclasses.fields(make)]
+    _check_fields(packed, ("form", *names), "claim.field.")
+    values = {}
+    for name in names:
+        value = packed[name]
+        if isinstance(value, dict) and set(value) == {"words"}:
+            value = value["words"]
+            if not all(isinstance(word, str) for word in value.values()):
+                raise ValueError("words are texts")
+        elif isinstance(value, dict):
+            value = _unpack(value)
+        values[name] = value
+    structure = make(**values)
+    structure.check()
+    return structure
 
 
 def _digest(body):

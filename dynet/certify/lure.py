@@ -83,9 +83,16 @@ class LureStructure:
     lo: np.ndarray
     hi: np.ndarray
 
+    form = "lure"
+
     @property
     def n(self):
         return self.E.shape[0]
+
+    @property
+    def entries(self):
+        """How many numbers an exact check goes through."""
+        return sum(getattr(m, "nnz", np.size(m)) for m in (self.E, self.F, self.G))
 
     def check(self):
         """Raise ValueError unless the shapes fit and all numbers are finite floats, each given once, with lo <= hi."""

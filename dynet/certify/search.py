@@ -13,20 +13,27 @@ arXiv:2302.13452.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from ..errors import ArgumentError
 from ..fields.base import VectorField
+from ..fields.derivative import fingerprint
+from ..fields.function import FunctionField
 from ..fields.lure import LureField, diagonal_of
 from ..linalg.metzler import perron, row_choice_perron
 from ..linalg.norms import Norm
 from .certificate import Certificate
 from .claims import LARGEST_WEIGHT, LEAST_WEIGHT, DiagonalClaim, QuadraticClaim, RowsClaim
+from .function import certify_function, described
+from .local import local_slopes
 from .lure import LureStructure
+from .region import WholeSpace, as_region, read_region
 
 __all__ = ["certify"]
 
+WHOLE = WholeSpace()
 KINDS = ("auto", "strong", "weak")
 _DENSE = 2_000  # largest n for which a full matrix P is considered
 
@@ -42,10 +49,11 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
         p; None tries 1, 2 and inf and returns the best rate.
     kind : str
         ``"strong"`` (rate > 0), ``"weak"`` (distances never grow), or ``"auto"``: the strongest that holds.
-    region : None
-        The whole space; no other region is supported yet.
+    region : Region or (lo, hi), optional
+        The convex set on which the claim is made; the whole space when None. The certificate says whether the region is
+        proven to be forward invariant; otherwise the claim is local, about solutions for as long as they stay in it.
     tol : float, optional
-        Relative gap at which the search for weights stops.
+        Relative gap at which the search for weights stops; for a function, at which its region is not cut any finer.
 
     Returns
     -------
@@ -74,8 +82,7 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
         raise ArgumentError("model", model, "a model: dn.models.*, or a function under @dn.vector_field")
     if kind not in KINDS:
         raise ArgumentError("kind", kind, "the kind of contraction", choices=KINDS)
-    if region is not None:
-        raise ArgumentError("region", region, "None, the whole space: other regions are not supported yet")
+    region = as_region(region).fits(model.n)
     if norm is not None and not isinstance(norm, Norm):
         norm = Norm(norm)
     if norm is not None and norm.p not in (1, 2, math.inf):
@@ -88,10 +95,11 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
             raise ArgumentError(f"norm.weights[{i}]", float(norm.weights[i]), expected)
     if tol is not None and (isinstance(tol, (bool, str)) or not (np.isscalar(tol) and 0 < tol < 1)):
         raise ArgumentError("tol", tol, "None, or a relative gap between 0 and 1")
+    if isinstance(model, FunctionField):
+        return certify_function(model, norm, kind, region, tol)
     if not isinstance(model, LureField):
-        return _unknown(model, "a certificate needs the structure of the field: this one is given by a function, whose "
-                        "Jacobian is known at points only")  # fmt: skip
-    structure = structure_of(model)
+        return _unknown(model, "a certificate needs the structure of the field, and this form has none that is known")
+    structure = structure_of(model, region)
     if norm is not None and norm.weights is not None:
         claims = [_given(structure, norm)]
         claims = [c for c in claims if c is not None]
@@ -103,24 +111,43 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
         return _unknown(model, "no rule bounds the log norm in this norm: give diagonal weights, or let p be searched")
     proven = [(claim.least(), claim, lower) for claim, lower in found]
     b, claim, lower = min(proven, key=lambda item: item[0])
-    return _certificate(model, structure, claim, b, lower, kind)
+    found = _certificate(model, structure, claim, b, lower, kind)
+    return replace(found, region=described(model, region, claim, found.rate if found else 0.0))
 
 
-def structure_of(model):
+def structure_of(model, region=WHOLE):
     """The numbers of a Lur'e field that certificates are about; a matrix that is diagonal is known as one."""
     parts = [(m, diagonal_of(m)) for m in (model.E, model.F, model.G)]
-    return LureStructure(*(m if d is None else d for m, d in parts), *model.slopes)
+    return LureStructure(*(m if d is None else d for m, d in parts), *local_slopes(model, region))
 
 
 def is_about(certificate, model):
-    """Whether the claim of a certificate covers a model: the same matrices, and no slope outside its intervals."""
-    if certificate.claim is None or not isinstance(model, LureField):
+    """Whether the claim of a certificate covers a model: the same matrices, and no slope on its region outside its
+    intervals; or the same function with the same parameters.
+
+    >>> import dynet as dn
+    >>> net = dn.models.FiringRate([[0.5]])
+    >>> is_about(dn.certify(net), net), is_about(dn.certify(net), dn.models.FiringRate([[0.4]]))
+    (True, False)
+    """
+    said = getattr(certificate.claim, "structure", None)
+    if isinstance(model, FunctionField):
+        return getattr(said, "origin", {}).get("digest") == fingerprint(model)
+    if not isinstance(model, LureField) or getattr(said, "form", "") != "lure":
         return False
-    said, meant = certificate.claim.structure, structure_of(model)
+    meant = structure_of(model, read_region(certificate.region))
     if said.lo.shape != meant.lo.shape or not np.all((said.lo <= meant.lo) & (meant.hi <= said.hi)):
         return False
     pairs = [(getattr(said, name), getattr(meant, name)) for name in ("E", "F", "G")]
     return all(_equal(a, b) for a, b in pairs)
+
+
+def any_input(certificate):
+    """Whether a claim covers every input of its field, not only the field's own."""
+    origin = getattr(getattr(certificate.claim, "structure", None), "origin", None)
+    if origin is not None:
+        return origin.get("input", "any") == "any"
+    return certificate.region == "whole space"
 
 
 def _equal(a, b):

@@ -26,6 +26,7 @@ __all__ = [
     "gamma",
     "is_positive_definite",
     "is_positive_definite_exact",
+    "multiply_both",
     "multiply_down",
     "multiply_up",
     "quotient_down",
@@ -63,6 +64,13 @@ def multiply_up(x, y):
 def multiply_down(x, y):
     """A float that is not above the exact ``x * y`` (the largest one unless it is tiny or huge), elementwise."""
     return _in_blocks(_product_with_error, x, y, -np.inf)
+
+
+def multiply_both(x, y):
+    """What :func:`multiply_down` and :func:`multiply_up` return, at the price of one."""
+    product, error = _product_with_error(x, y)
+    down = np.where(~(error >= 0), _next(product, -np.inf), product)
+    return down, np.where(~(error <= 0), _next(product, np.inf), product)
 
 
 def gamma(k):
