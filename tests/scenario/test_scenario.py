@@ -88,7 +88,7 @@ def test_replace_refuses_what_is_no_path(key):
 @pytest.mark.parametrize(
     ("key", "value", "text"),
     [("model.wieght", 1.0, "did you mean 'weight'"), ("simulat.t", 1.0, "did you mean 'simulate'"),
-     ("simulate.t", -1.0, "simulate.t=-1.0"), ("model.activation", "tahn", "did you mean 'tanh'")],
+     ("simulate.t", 0.0, "simulate.t=0.0"), ("model.activation", "tahn", "did you mean 'tanh'")],
 )  # fmt: skip
 def test_replace_checks_as_a_file_is_checked(key, value, text):
     with pytest.raises(ScenarioError, match=text):
