@@ -21,10 +21,14 @@ import numpy as np
 
 from .certify import certify
 from .certify.certificate import Certificate
-from .certify.search import is_about
+from .certify.invariance import invariance
+from .certify.region import WholeSpace, read_region
+from .certify.search import any_input, is_about
 from .engine import fixed_point
-from .errors import ArgumentError, Shown, Status
+from .errors import ArgumentError, MissingExtraError, Shown, Status
 from .fields.base import VectorField, describe
+from .fields.derivative import enclose_function
+from .fields.function import FunctionField
 from .fields.signal import Constant, PerLane
 from .linalg.norms import Norm
 
@@ -150,17 +154,31 @@ def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate
     x = np.array(np.broadcast_to(x, (batch, model.n)))
     inputs = np.array(np.broadcast_to(inputs, (batch, model.inputs)))
 
+    _check_autonomous(model, x, inputs)
+    region = WholeSpace()
     if certificate is None:
-        certificate = certify(model)
+        try:
+            certificate = certify(model, kind="strong")
+        except MissingExtraError as error:
+            certificate = Certificate("unknown", "none", -np.inf, None, (-np.inf, np.inf), str(error))
     elif not isinstance(certificate, Certificate):
         raise ArgumentError("certificate", certificate, "the result of dn.certify for this model")
-    elif certificate and not (is_about(certificate, model) and certificate.check()):
+    elif certificate.region != "whole space":
+        region = read_region(certificate.region).fits(model.n)
+        if method == "forward" or u is not None or not invariance(model, region, certificate.claim, certificate.rate):
+            raise ArgumentError("certificate", Shown(f"one on {region}"), "a certificate on the whole space, or one on an "
+                                "invariant region with the model's own input and method='newton'")  # fmt: skip
+        method = "newton"
+        if x0 is None:
+            lo, hi = region.box(model.n)
+            x[:] = np.where(np.isfinite(lo) & np.isfinite(hi), lo + (hi - lo) / 2, np.clip(0.0, lo, hi))
+    if certificate.contracting and not (is_about(certificate, model) and certificate.check()):
         raise ArgumentError(
             "certificate",
             Shown(f"a certificate of {certificate.model}"),
             f"one that is about {model} and passes its check",
         )
-    contracting = bool(certificate) and certificate.rate > 0
+    contracting = certificate.contracting and (u is None or any_input(certificate))
     if method == "forward" and not contracting:
         raise ArgumentError(
             "method", method, f"'newton': there is no certificate of contraction ({certificate.reason})"
@@ -174,13 +192,30 @@ def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate
         used = "newton"
     x, iterations, status = (_forward if used == "forward" else _newton)(problem, x, max_iterations)
     residual, error = problem.measure(x, np.arange(batch))
-    certified = contracting and problem.rounding_known and certificate.status == "certified"
+    inside = region.contains(x)  # an invariant region holds the equilibrium; the bound is about states in it
+    error = np.where(inside, error, np.nan)
+    certified = contracting and problem.rounding_known and certificate.status == "certified" and bool(inside.all())
     result = Equilibrium(x, error, residual, iterations, status, problem.norm, certified, used, model.labels)
     if not single:
         return result
     first = {name: getattr(result, name)[0] for name in ("x", "error", "residual", "iterations", "status")}
     first.update(error=float(first["error"]), residual=float(first["residual"]), iterations=int(first["iterations"]))
     return Equilibrium(**first, norm=problem.norm, certified=certified, method=used, labels=model.labels)
+
+
+def _check_autonomous(model, x, inputs):
+    """Raise ArgumentError for a function that, at the first state, is not the same at all times."""
+    if not isinstance(model, FunctionField):
+        return
+    try:
+        u = (inputs[:1], inputs[:1])
+        ever, now = (
+            enclose_function(model, x[0], x[0], t=t, u=u, jacobian=False) for t in ((-np.inf, np.inf), (0.0, 0.0))
+        )
+    except MissingExtraError:
+        return
+    if not now.failed[0] and (ever.failed[0] or np.any(ever.lo < now.lo) or np.any(ever.hi > now.hi)):
+        raise ArgumentError("model", model, "an autonomous field: one that varies in time has no equilibrium")
 
 
 def _inputs(model, u):

@@ -11,6 +11,7 @@ import time
 
 import numpy as np
 
+from .certify import bounding
 from .engine import methods
 from .errors import ArgumentError, Shown, Status
 from .fields.base import VectorField, describe
@@ -38,6 +39,7 @@ def simulate(
     max_steps=10_000_000,
     threads=None,
     progress=None,
+    certificate=None,
 ):
     r"""Integrate :math:`\dot x = f(t, x, u(t), p)` from one or many initial states.
 
@@ -67,6 +69,9 @@ def simulate(
         Threads over which a batch is spread; by default one for small work and all cores for large.
     progress : callable, optional
         Called a few times a second with the fraction that is done.
+    certificate : Certificate, optional
+        What :func:`dynet.certify` said of this model. The trajectory then has an ``error_bound``: how far each saved state
+        may be from the true solution, in the certificate's norm; see :class:`Trajectory`.
 
     Returns
     -------
@@ -107,6 +112,8 @@ def simulate(
     if not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
         raise ArgumentError("max_steps", max_steps, "a positive integer")
 
+    if certificate is not None:
+        bounding.check_certificate(certificate, model, params, u)
     p, batch, signal = _lane_data(model, x0, params, u)
     single = batch is None
     y0 = np.array(np.broadcast_to(np.atleast_2d(x0), (batch or 1, model.n)), order="C")
@@ -136,6 +143,11 @@ def simulate(
         "model_seconds": compiled - started,
         "solve_seconds": finished - compiled,
     }
+    bound = {}
+    if certificate is not None:
+        radius, word, why = bounding.error_bounds(certificate, model, t0, y0, times, solution.x, signal, p, rtol)
+        stats["error"] = word if not why else f"{word}: {why}"
+        bound = {"error_bound": radius[0] if single else radius, "error_status": word}
     if single:
         return Trajectory(
             times,
@@ -145,9 +157,10 @@ def simulate(
             labels=model.labels,
             stats=stats,
             model=model,
+            **bound,
         )
     return Trajectory(
-        times, solution.x, status=status, t_stop=solution.t_stop, labels=model.labels, stats=stats, model=model
+        times, solution.x, status=status, t_stop=solution.t_stop, labels=model.labels, stats=stats, model=model, **bound
     )
 
 

@@ -38,6 +38,10 @@ class Trajectory:
         Method, tolerances, accepted and rejected steps, wall time in seconds.
     model : VectorField or None
         What was simulated; None for a trajectory read from a file.
+    error_bound : ndarray, shape (k,) or (batch, k), or None
+        With ``certificate=``: how far each saved state may be from the true solution, in the certificate's norm.
+    error_status : str or None
+        ``"certified"`` (the bound is proven) or ``"estimated"`` (the defect was sampled; ``stats["error"]`` says why).
 
     Examples
     --------
@@ -47,10 +51,11 @@ class Trajectory:
     ((3, 3), True)
     """
 
-    def __init__(self, t, x, *, status, t_stop, labels, stats=None, model=None):
+    def __init__(self, t, x, *, status, t_stop, labels, stats=None, model=None, error_bound=None, error_status=None):
         self.t, self.x = np.asarray(t, dtype=float), np.asarray(x, dtype=float)
         self.status, self.t_stop, self.labels = status, t_stop, tuple(labels)
         self.stats, self.model = dict(stats or {}), model
+        self.error_bound, self.error_status = error_bound, error_status
 
     @property
     def batch(self):

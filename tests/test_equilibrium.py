@@ -1,5 +1,6 @@
 """equilibrium: the bound on the error is never smaller than the error."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_the_error_bound_holds_in_every_norm(seed, norm, method):
     elif norm == "diagonal":
         norm = dn.Norm(2, random.uniform(0.9, 1.0, 4))
     certificate = dn.certify(model, norm)
-    if not (certificate and certificate.rate > 1e-3):
+    if not (certificate.contracting and certificate.rate > 1e-3):
         return
     eq = dn.equilibrium(model, certificate=certificate, tol=1e-9, method=method)
     assert eq.certified and eq.norm == certificate.norm and eq.error <= 1e-9 and eq.status is Status.OK
@@ -197,3 +198,51 @@ def test_bad_arguments_are_named(change, word):
 def test_forward_without_a_certificate_is_refused():
     with pytest.raises(ArgumentError, match="newton"):
         dn.equilibrium(dn.models.Lorenz(), method="forward")
+
+
+def test_functions_have_certified_equilibria_on_the_whole_space_and_on_invariant_regions():
+    pytest.importorskip("flint", reason="enclosures of elementary functions need the extra 'exact'")
+
+    @dn.vector_field(n=2, params={"beta": 1.5})
+    def epidemic(t, x, p, dx):
+        for i in range(2):
+            dx[i] = p.beta * (1.0 - x[i]) * x[1 - i] - x[i]
+
+    cert = dn.certify(epidemic, "inf", region=([0.2, 0.2], 1.0))
+    assert cert and "invariant" in cert.region
+    rest = dn.equilibrium(epidemic, certificate=cert)
+    assert rest.certified and rest.x == pytest.approx([1 / 3, 1 / 3], abs=1e-10)
+    assert cert.norm.length(rest.x - 1 / 3) <= rest.error <= 1e-9
+    away = dn.equilibrium(epidemic, x0=[-0.1, -0.1], certificate=cert)  # Newton finds the healthy state
+    assert not away.certified and np.isnan(away.error)
+    local = dn.certify(epidemic, "inf", region=([0.3, 0.3], 0.32))
+    with pytest.raises(ArgumentError, match="invariant"):
+        dn.equilibrium(epidemic, certificate=local)
+
+    @dn.vector_field(n=1)
+    def scalar(t, x, p, dx):
+        dx[0] = 1.0 - 2.0 * x[0] + np.tanh(x[0])
+
+    rest = dn.equilibrium(scalar)
+    assert rest.certified and rest.error <= 1e-10 and abs(scalar.rhs(0.0, rest.x)[0]) < 1e-9
+
+
+def test_a_function_that_varies_in_time_has_no_equilibrium():
+    pytest.importorskip("flint", reason="enclosures of elementary functions need the extra 'exact'")
+
+    @dn.vector_field(n=1)
+    def driven(t, x, p, dx):
+        dx[0] = -x[0] + np.sin(t)
+
+    with pytest.raises(ArgumentError, match="autonomous"):
+        dn.equilibrium(driven)
+
+
+def test_without_ball_arithmetic_a_function_still_has_an_equilibrium(monkeypatch):
+    @dn.vector_field(n=1)
+    def scalar(t, x, p, dx):
+        dx[0] = 1.0 - 2.0 * x[0] + np.tanh(x[0])
+
+    monkeypatch.setitem(sys.modules, "flint", None)
+    rest = dn.equilibrium(scalar)
+    assert rest.status.ok and not rest.certified and rest.method == "newton"

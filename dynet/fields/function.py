@@ -11,9 +11,10 @@ import types
 
 import numpy as np
 
+from .. import math as fast
 from ..engine import codegen
 from ..engine.block import BlockRHS
-from ..errors import ArgumentError, Shown
+from ..errors import ArgumentError, MissingExtraError, Shown
 from . import lanes
 from .base import VectorField, describe
 
@@ -82,6 +83,24 @@ class FunctionField(VectorField):
         # abs() and real parts lose the imaginary part silently: the difference quotient tells
         scale = np.max(np.abs(difference), initial=1.0)
         return exact if np.allclose(exact, difference, rtol=1e-4, atol=1e-6 * scale) else difference
+
+    def rhs_error(self, t, x, u=None):
+        """How far :meth:`rhs` may be from the exact value in real arithmetic, by interval arithmetic; None without it."""
+        from .derivative import enclose_function
+
+        x = self.check_state(x)
+        flat = x.reshape(-1, self.n)
+        u = None if not self.inputs else np.broadcast_to(
+            self.input_at(t) if u is None else u, (*x.shape[:-1], self.inputs)
+        ).reshape(-1, self.inputs)  # fmt: skip
+        try:
+            found = enclose_function(self, flat, flat, t=(t, t), u=u if u is None else (u, u), jacobian=False)
+        except MissingExtraError:
+            return None
+        value = self.rhs(t, x, u if u is None else u.reshape(*x.shape[:-1], self.inputs))
+        with np.errstate(invalid="ignore"):
+            off = np.maximum(found.hi.reshape(x.shape) - value, value - found.lo.reshape(x.shape))
+        return None if found.failed.any() else np.nextafter(off, np.inf)
 
     def block(self, signal=None):
         module = codegen.module(self._source, tag="field")
@@ -215,19 +234,40 @@ def _check_params(params):
     return checked
 
 
-def _on_numpy(function):
-    """The function with ``math`` replaced by numpy, so that it takes complex and other numbers."""
+#: The compiled functions take real numbers only.
+_COMPLEX = {
+    "sin": np.sin,
+    "cos": np.cos,
+    "sincos": lambda z: (np.sin(z), np.cos(z)),
+    "exp": np.exp,
+    "tanh": np.tanh,
+    "logistic": lambda z: 1.0 / (1.0 + np.exp(-z)),
+}
+
+
+def _on_numpy(function, known=None):
+    """The function, and its helpers, with ``math`` replaced by numpy, so that they take complex numbers."""
     import math
 
-    replaced = {
-        k: (np if v is math else getattr(np, v.__name__, v) if getattr(v, "__module__", "") == "math" else v)
-        for k, v in function.__globals__.items()
-        if k in function.__code__.co_names
-    }
-    if not any(replaced[k] is not function.__globals__[k] for k in replaced):
-        return function
-    scope = {**function.__globals__, **replaced}
-    return types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+    known = {} if known is None else known
+    if function in known:
+        return known[function]
+    scope = dict(function.__globals__)
+    twin = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+    known[function] = twin
+    for name in function.__code__.co_names:
+        value = scope.get(name)
+        if value is math:
+            scope[name] = np
+        elif value is fast:
+            scope[name] = types.SimpleNamespace(**{**vars(fast), **_COMPLEX})
+        elif getattr(value, "__module__", "") == fast.__name__:
+            scope[name] = _COMPLEX.get(value.__name__, value)
+        elif getattr(value, "__module__", "") == "math":
+            scope[name] = getattr(np, value.__name__, value)
+        elif isinstance(value, types.FunctionType) and not value.__module__.startswith(("numpy", "scipy")):
+            scope[name] = _on_numpy(value, known)
+    return twin
 
 
 def _line(error):

@@ -26,6 +26,7 @@ __all__ = [
     "gamma",
     "is_positive_definite",
     "is_positive_definite_exact",
+    "multiply_both",
     "multiply_down",
     "multiply_up",
     "quotient_down",
@@ -63,6 +64,13 @@ def multiply_up(x, y):
 def multiply_down(x, y):
     """A float that is not above the exact ``x * y`` (the largest one unless it is tiny or huge), elementwise."""
     return _in_blocks(_product_with_error, x, y, -np.inf)
+
+
+def multiply_both(x, y):
+    """What :func:`multiply_down` and :func:`multiply_up` return, at the price of one."""
+    product, error = _product_with_error(x, y)
+    down = np.where(~(error >= 0), _next(product, -np.inf), product)
+    return down, np.where(~(error <= 0), _next(product, np.inf), product)
 
 
 def gamma(k):
@@ -222,6 +230,8 @@ def _in_blocks(operation, x, y, toward):
             value[doubtful] = _next(value[doubtful], toward)
         return value if shape else value[()]
     x, y = np.broadcast_to(x, shape), np.broadcast_to(y, shape)
+    if shape[0] == 1:
+        return _in_blocks(operation, x[0], y[0], toward)[np.newaxis]
     step = max(1, _BLOCK * shape[0] // size)
     out = np.empty(shape)
     for start in range(0, shape[0], step):
