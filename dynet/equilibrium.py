@@ -158,7 +158,7 @@ def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate
     region = WholeSpace()
     if certificate is None:
         try:
-            certificate = certify(model)
+            certificate = certify(model, kind="strong")
         except MissingExtraError as error:
             certificate = Certificate("unknown", "none", -np.inf, None, (-np.inf, np.inf), str(error))
     elif not isinstance(certificate, Certificate):
@@ -172,13 +172,13 @@ def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate
         if x0 is None:
             lo, hi = region.box(model.n)
             x[:] = np.where(np.isfinite(lo) & np.isfinite(hi), lo + (hi - lo) / 2, np.clip(0.0, lo, hi))
-    if certificate and not (is_about(certificate, model) and certificate.check()):
+    if certificate.contracting and not (is_about(certificate, model) and certificate.check()):
         raise ArgumentError(
             "certificate",
             Shown(f"a certificate of {certificate.model}"),
             f"one that is about {model} and passes its check",
         )
-    contracting = bool(certificate) and certificate.rate > 0 and (u is None or any_input(certificate))
+    contracting = certificate.contracting and (u is None or any_input(certificate))
     if method == "forward" and not contracting:
         raise ArgumentError(
             "method", method, f"'newton': there is no certificate of contraction ({certificate.reason})"

@@ -1,9 +1,9 @@
 r"""Certificates: a claim about a vector field, a witness, and a check that does not trust whoever found it.
 
-A certificate says that the one-sided Lipschitz constant of a field is at most ``-rate`` in a norm. It carries the numbers
-of the field that the claim is about (matrices and slope intervals) and the witness (weights), so that :meth:`check` can be
-run by someone who has neither the model nor the search: in floating point with directed rounding, or in exact rational
-arithmetic.
+A certificate says that the one-sided Lipschitz constant of a field is at most ``-rate`` in a norm, or of what the field does
+to differences (a seminorm) or to volumes (a compound). It carries the numbers of the field that the claim is about (matrices
+and slope intervals) and the witness (weights), so that :meth:`check` can be run by someone who has neither the model nor the
+search: in floating point with directed rounding, or in exact rational arithmetic.
 
 References
 ----------
@@ -14,21 +14,54 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..errors import ArgumentError
 from ..linalg.norms import Norm
-from .steps import best_forward_step
+from . import explain
+from .benefits import Benefits
+from .forms import renewed
 
-__all__ = ["Certificate"]
+__all__ = ["Certificate", "Law"]
 
 STATUSES = ("certified", "estimated", "sampled", "refuted", "unknown")
+KINDS = ("strong", "weak", "semi", "k", "alpha", "none")
+PROVES = {"strong": "contraction", "weak": "contraction", "semi": "semi", "k": "k", "alpha": "alpha"}
 
 
 @dataclass(frozen=True, eq=False)
-class Certificate:
+class Law:
+    """What a field conserves, or how it may be moved without a change.
+
+    Attributes
+    ----------
+    name : str
+        ``"conservation"``: the weighted sum ``vector @ F(x)`` does not depend on x. ``"translation"``: ``F(x + a vector)``
+        is F(x) for every a. Either makes 0 an eigenvalue of every Jacobian, so that no norm shows strong contraction.
+    vector : ndarray, shape (n,)
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> walk = dn.models.Lure(E=[[-1.0, 1.0], [1.0, -1.0]], F=[0.0, 0.0], G=[1.0, 1.0])
+    >>> law = dn.certify(walk, "1", kind="weak").law
+    >>> law.name, law.vector
+    ('conservation', array([1., 1.]))
+    """
+
+    name: str
+    vector: np.ndarray
+
+    def __str__(self):
+        ones = np.all(self.vector == self.vector[0])
+        if self.name == "conservation":
+            return "conserves the sum of the states" if ones else "conserves a weighted sum of the states"
+        return "does not change when all states are shifted" + (" by one amount" if ones else " along a vector")
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate(Benefits):
     """The result of :func:`dynet.certify`.
 
     Attributes
@@ -37,10 +70,11 @@ class Certificate:
         ``certified`` (the check passed), ``estimated`` (floating point without control of rounding), ``sampled`` (a lower
         bound only), ``refuted`` (a counterexample is known) or ``unknown``.
     kind : str
-        ``strong`` (rate > 0), ``weak`` (rate = 0) or ``none``.
+        ``strong`` (rate > 0), ``weak`` (rate = 0), ``semi`` (of a seminorm), ``k`` (of k-volumes), ``alpha`` (of volumes of
+        a real dimension) or ``none``.
     rate : float
         The certified contraction rate, 1/time; the one-sided Lipschitz constant is at most ``-rate``.
-    norm : Norm or None
+    norm : Norm, seminorm or norm of volumes, or None
     bounds : tuple of float
         Lower and upper bound on the least log norm, maximal over all slopes in the declared intervals, that any diagonal
         weights of the same p can reach; the lower one is ``-inf`` where none is known. They are bounds of the search:
@@ -53,6 +87,12 @@ class Certificate:
         The model's name, for printing.
     claim : object or None
         The inequality with its witness; see :mod:`dynet.certify.claims`.
+    order : float or None
+        The dimension of the volumes, for the kinds ``k`` and ``alpha``.
+    law : Law or None
+        A conservation law or an invariance that is part of the claim.
+    source : VectorField or None
+        The field, where the certificate was made in this session; not part of the claim, nor of its file.
 
     Examples
     --------
@@ -73,9 +113,18 @@ class Certificate:
     region: str = "whole space"
     model: str = "field"
     claim: object | None = field(default=None, repr=False)
+    order: float | None = None
+    law: Law | None = None
+    source: object | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self):
-        return self.status == "certified" and (self.rate > 0 or (self.kind == "weak" and self.rate >= 0))
+        holds = self.rate > 0 or (self.kind == "weak" and self.rate == 0)
+        return bool(self.status == "certified" and self.kind != "none" and holds)
+
+    @property
+    def contracting(self):
+        """Whether strong contraction in a norm is certified: what the solvers need."""
+        return bool(self) and self.kind == "strong"
 
     @property
     def osLip(self):
@@ -99,30 +148,30 @@ class Certificate:
         Returns
         -------
         bool
-            True is a proof of ``osLip <= -rate``. A certificate whose status is not ``certified`` has nothing to prove.
+            True is a proof of ``osLip <= -rate``, of the kind that is stated, and of the law. A certificate whose status is
+            not ``certified`` has nothing to prove.
         """
         if self.claim is None or self.status != "certified":
             return False
-        # nothing that the search computed is reused
-        fresh = replace(self.claim, structure=replace(self.claim.structure))
-        try:
-            return bool(fresh.holds(-self.rate, exact=exact) and self.norm == fresh.norm())
-        except ArgumentError:  # the witness is no weight of a norm
+        if PROVES.get(self.kind) != self.claim.proves or self.order != self.claim.order:
             return False
+        fresh = renewed(self.claim)  # nothing that the search computed is reused
+        try:
+            for part in getattr(fresh, "parts", (fresh,)):
+                part.structure.check()
+            if self.norm != fresh.norm() or not fresh.holds(-self.rate, exact=exact):
+                return False
+        except (
+            ValueError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            np.linalg.LinAlgError,
+        ):  # an ArgumentError is a ValueError
+            return False
+        from .weak import keeps
 
-    def step(self):
-        """The best step of the forward iteration ``x + alpha F(x)``, and the factor by which it contracts.
-
-        Returns
-        -------
-        alpha, factor : float
-
-        Raises
-        ------
-        ArgumentError
-            For a certificate without a positive rate.
-        """
-        return best_forward_step(self.rate, self.lip, self.norm)
+        return self.law is None or keeps(fresh.structure, self.law.name, self.law.vector)
 
     def explain(self, rows=5):
         """The inequality, the rows that bind, the theorem; a text of a few lines.
@@ -132,56 +181,23 @@ class Certificate:
         rows : int
             How many of the tightest rows to list.
         """
-        lines = [str(self), ""]
-        if self.claim is None:
-            return "\n".join([*lines, self.reason])
-        lines.append(_INEQUALITIES[self.claim.kind])
-        if hasattr(self.claim, "quotients"):
-            quotients = self.claim.quotients()
-            lines.append(f"rows closest to the bound {-self.rate:.6g}:")
-            for i in np.argsort(-quotients)[:rows]:
-                lines.append(f"  row {i:>6}   value {quotients[i]: .6g}   slack {-self.rate - quotients[i]:.3g}")
-        lines.append(_SOURCES[self.claim.kind])
-        return "\n".join(lines)
+        return explain.text(self, rows)
 
-    def plot(self, ax=None, rows=60):
-        """Draw the value of each row under the bound (the matrix P where there are no rows).
+    def plot(self, ax=None, rows=60, what=None):
+        """Draw the unit ball, the weights, the rows, or the matrix; returns the matplotlib axes.
 
         Parameters
         ----------
         ax : matplotlib axes, optional
         rows : int
-            How many of the tightest rows to draw.
-
-        Returns
-        -------
-        matplotlib axes
+            How many rows to draw, tightest first.
+        what : str, optional
+            ``"ball"`` (two states), ``"weights"``, ``"rows"`` (how close each row comes to the bound) or ``"matrix"`` (the
+            Metzler matrix of the claim). The first of ball, rows, weights that there is when None.
         """
-        if ax is None:
-            import matplotlib.pyplot as plt
+        from .drawing import draw
 
-            ax = plt.figure(figsize=(3.4, 2.4), layout="constrained").add_subplot()
-        ax.set_title(f"{self.model}: {self.verdict()}", fontsize=9)
-        if self.claim is not None and hasattr(self.claim, "quotients"):
-            values = np.sort(self.claim.quotients())[::-1][:rows]
-            rank = np.arange(1, values.size + 1)
-            ax.plot(rank, values, "o", ms=3, color="#0072B2", label="rows of the log norm")
-            ax.axhline(-self.rate, color="#D55E00", lw=1.5, label=f"bound {0.0 - self.rate:.4g}")
-            ax.axhline(0.0, color="0.6", lw=0.8, ls=":")
-            ax.set_xlabel("row, tightest first")
-            ax.set_ylabel("value (1/time)")
-            ax.legend(fontsize=7, loc="best")
-        elif self.norm is not None and self.norm.weights is not None:
-            P = np.atleast_2d(self.norm.weights)
-            size = np.abs(P).max()
-            image = ax.imshow(P, cmap="PuOr", vmin=-size, vmax=size)
-            ax.figure.colorbar(image, ax=ax, label="entry of P")
-            for axis in (ax.xaxis, ax.yaxis):
-                axis.get_major_locator().set_params(integer=True)
-                axis.set_label_text("state")
-        else:
-            ax.set_axis_off()
-        return ax
+        return draw(self, ax, rows, what)
 
     def to_json(self):
         """The certificate as text that :meth:`from_json` reads back bit for bit; see :mod:`dynet.certify.files`."""
@@ -209,37 +225,11 @@ class Certificate:
         return hash((self.status, self.rate, self.norm))
 
     def __str__(self):
-        lines = [f"Certificate: {self.model} is {self.verdict()}"]
-        if self.norm is not None:
-            lower, upper = self.bounds
-            tight = upper - lower <= 1e-6 * (1 + abs(upper))
-            least = " (no other diagonal weights do better)" if tight else ""
-            lines += [
-                f"  rate    {self.rate:.6g}",
-                f"  norm    {self.norm}",
-                f"  osLip   <= {0.0 - self.rate:.6g}{least}",
-                f"  region  {self.region}",
-            ]
-        lines += [f"  status  {self.status}", f"  why     {self.reason}"]
-        return "\n".join(lines)
+        return explain.summary(self)
 
     def verdict(self):
         """The claim in two or three words."""
-        if not self:
-            return "not shown to be contracting"
-        return "strongly contracting" if self.rate > 0 else "weakly contracting"
+        return explain.verdict(self)
 
     def _repr_html_(self):
         return f"<pre>{html.escape(str(self))}</pre>"
-
-
-_INEQUALITIES = {
-    "rows": "claim: d_i + sum_j m_ij eta_j / eta_i <= osLip for every row i of every majorant M of the Jacobian",
-    "diagonal": "claim: (P M + M' P) v <= 2 osLip P v with v > 0, for the majorant M of the Jacobian",
-    "quadratic": "claim: osLip P - (P E + E' P)/2 - N' H N / 4 is positive definite",
-}
-_SOURCES = {
-    "rows": "source: Davydov, Proskurnikov, Bullo, arXiv:2110.08298 (maximum of the log norm over all slopes)",
-    "diagonal": "source: Davydov, Jafarpour, Bullo, arXiv:2103.12263 (monotone norms and Metzler majorants)",
-    "quadratic": "source: Centorrino, Gokhale, Davydov, Russo, Bullo, arXiv:2302.13452 (Euclidean contractivity)",
-}

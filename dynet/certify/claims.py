@@ -42,9 +42,10 @@ from ..linalg.rigorous import (
     quotient_up,
     rows_with_entries,
 )
+from .forms import norm_of, proves
 from .lure import LureStructure
 
-__all__ = ["CLAIMS", "DiagonalClaim", "QuadraticClaim", "RowsClaim"]
+__all__ = ["DiagonalClaim", "QuadraticClaim", "RowsClaim"]
 
 LARGEST = float(np.finfo(float).max)
 _SMALL = 2_000  # entries up to which the least bound is found in exact arithmetic
@@ -76,9 +77,17 @@ class _QuotientClaim:
         limit = Fraction(b)
         return all(q <= limit for q in self.exact_quotients())
 
+    @property
+    def proves(self):
+        return proves(self.structure)
+
+    @property
+    def order(self):
+        return getattr(self.structure, "order", None)
+
     def _is_well_formed(self):
         vectors = list(self.witness().values())
-        return _is_sound(self.structure) and all(
+        return is_sound(self.structure) and all(
             isinstance(v, np.ndarray)
             and v.dtype == np.float64
             and v.shape == (self.structure.n,)
@@ -103,7 +112,7 @@ class RowsClaim(_QuotientClaim):
         return {"eta": self.eta}
 
     def norm(self):
-        return Norm(self.p, self.eta)
+        return norm_of(self.structure, self.p, self.eta)
 
     def quotients(self):
         """Upper bounds on the rows' quotients, shape (n,)."""
@@ -140,7 +149,7 @@ class DiagonalClaim(_QuotientClaim):
         return {"weights": self.weights, "v": self.v}
 
     def norm(self):
-        return Norm(2, self.weights)
+        return norm_of(self.structure, 2.0, self.weights)
 
     def quotients(self):
         majorant = self.structure.majorants(2)[0]
@@ -180,11 +189,13 @@ class QuadraticClaim:
     structure: LureStructure
     P: np.ndarray
     kind = "quadratic"
+    proves = "contraction"
+    order = None
 
     @staticmethod
     def applies(structure):
         """Whether the structure is of the kind that the inequality is about: slopes shared, none of them negative."""
-        return structure.shared in ("rows", "columns") and bool(np.all(structure.slopes()[0] >= 0))
+        return getattr(structure, "shared", None) in ("rows", "columns") and bool(np.all(structure.slopes()[0] >= 0))
 
     def witness(self):
         return {"P": self.P}
@@ -221,7 +232,7 @@ class QuadraticClaim:
         """Whether the matrix of the claim is positive definite; a True is a proof."""
         P, n = self.P, self.structure.n
         symmetric = P.shape == (n, n) and P.dtype == np.float64 and np.isfinite(P).all() and np.array_equal(P, P.T)
-        if not symmetric or not math.isfinite(b) or not _is_sound(self.structure) or not self.applies(self.structure):
+        if not symmetric or not math.isfinite(b) or not is_sound(self.structure) or not self.applies(self.structure):
             return False
         if exact:
             return is_positive_definite_exact([[Fraction(x) for x in row] for row in P]) and self._holds_exactly(b)
@@ -261,7 +272,8 @@ class QuadraticClaim:
             N = [[P[i][j] + A[i][j] for j in span] for i in span]
         else:
             N = [[int(i == j) + sum(A[k][i] * P[k][j] for k in span) for j in span] for i in span]
-        PE = [[sum(P[i][k] * E[k][j] for k in span if E[k][j]) for j in span] for i in span]
+        # the start keeps an empty sum, and so its half, a Fraction
+        PE = [[sum((P[i][k] * E[k][j] for k in span if E[k][j]), Fraction(0)) for j in span] for i in span]
         Q = [[b * P[i][j] - (PE[i][j] + PE[j][i]) / 2 - sum(N[k][i] * H[k] * N[k][j] for k in span) / 4 for j in span]
              for i in span]  # fmt: skip
         return is_positive_definite_exact(Q)
@@ -279,10 +291,7 @@ class QuadraticClaim:
         return float((linear + slope * np.linalg.norm(A, 2) * condition**0.5) * (1 + 1e-9 + 2 * margin))
 
 
-CLAIMS = {claim.kind: claim for claim in (RowsClaim, DiagonalClaim, QuadraticClaim)}
-
-
-def _is_sound(structure):
+def is_sound(structure):
     try:
         structure.check()
     except (ValueError, AttributeError, TypeError):

@@ -125,6 +125,8 @@ def falsify(model, certificate=None, *, norm=None, rate=0.0, region=None, points
             raise ArgumentError("certificate", certificate, "None where norm, rate or region are given")
         if certificate.norm is None or certificate.norm.p not in (1, 2, math.inf):
             raise ArgumentError("certificate", certificate.status, "a certificate with a norm of p = 1, 2 or inf")
+        if certificate.kind in ("semi", "k", "alpha"):
+            raise ArgumentError("certificate", certificate.kind, "a certificate of contraction in a norm of the states")
         norm, rate, region = certificate.norm, certificate.rate, read_region(certificate.region)
     norm = norm if isinstance(norm, Norm) else Norm("inf" if norm is None else norm)
     if norm.p not in (1, 2, math.inf):

@@ -19,15 +19,11 @@ import numpy as np
 
 from ..errors import CertificateError, nearest
 from ..linalg.norms import Norm
-from .certificate import STATUSES, Certificate
-from .claims import CLAIMS
-from .interval import IntervalStructure
-from .lure import LureStructure
+from .certificate import KINDS, PROVES, STATUSES, Certificate, Law
+from .forms import CLAIMS, FORMS, NORMS, find
 
 __all__ = ["FORMAT", "VERSION", "from_json", "to_json"]
 
-KINDS = ("strong", "weak", "none")
-_FORMS = {"lure": LureStructure, "interval": IntervalStructure}
 FORMAT, VERSION = "dynet-certificate", 1
 _FIELDS = (
     "format",
@@ -43,6 +39,7 @@ _FIELDS = (
     "claim",
     "digest",
 )
+_OPTIONAL = ("order", "law")
 
 
 def to_json(certificate):
@@ -55,20 +52,18 @@ def to_json(certificate):
         "status": c.status,
         "kind": c.kind,
         "rate": _hex(c.rate),
-        "norm": None if c.norm is None else {"p": _hex(c.norm.p), "weights": _pack(c.norm.weights)},
+        "norm": _pack_norm(c.norm),
         "bounds": [_hex(b) for b in c.bounds],
         "region": c.region,
         "reason": c.reason,
         "claim": None,
     }
     if c.claim is not None:
-        body["claim"] = {
-            "kind": c.claim.kind,
-            "witness": {k: _pack(v) for k, v in c.claim.witness().items()},
-            "field": _pack_structure(c.claim.structure),
-        }
-        if hasattr(c.claim, "p"):
-            body["claim"]["p"] = _hex(c.claim.p)
+        body["claim"] = _pack_claim(c.claim)
+    if c.order is not None:
+        body["order"] = _hex(c.order)
+    if c.law is not None:
+        body["law"] = {"name": c.law.name, "vector": _pack(c.law.vector)}
     body["digest"] = _digest(body)
     return json.dumps(body, indent=1)
 
@@ -89,7 +84,7 @@ def from_json(text):
         raise CertificateError(f"this is not a certificate: expected format {FORMAT!r}")
     if type(body.get("version")) is not int or body["version"] != VERSION:
         raise CertificateError(f"version={body.get('version')!r}: expected {VERSION}; a newer dynet may read this file")
-    _check_fields(body, _FIELDS)
+    _check_fields(body, _FIELDS + tuple(name for name in _OPTIONAL if name in body))
     digest = _digest({k: v for k, v in body.items() if k != "digest"})
     if digest != body["digest"]:
         raise CertificateError(
@@ -127,41 +122,57 @@ def _build(body):
     for name in ("model", "region", "reason"):
         if not isinstance(body[name], str):
             raise ValueError(f"{name} is not a text")
-    norm = body["norm"]
-    if norm is not None:
-        _check_fields(norm, ("p", "weights"), "norm.")
-        norm = Norm(float.fromhex(norm["p"]), _unpack(norm["weights"]))
-    claim = body["claim"]
-    if claim is not None:
-        kind = CLAIMS[claim["kind"]]
-        has_order = "p" in kind.__dataclass_fields__
-        _check_fields(claim, ("kind", "witness", "field", *(["p"] if has_order else [])), "claim.")
-        structure = _unpack_structure(claim["field"])
-        parts = {k: _unpack(v) for k, v in claim["witness"].items()}
-        if has_order:
-            parts["p"] = float.fromhex(claim["p"])
-        claim = kind(structure, **parts)
-        claim.norm()  # raises where the witness is no weight of a norm
+    norm = _unpack_norm(body["norm"])
+    claim = None if body["claim"] is None else _unpack_claim(body["claim"])
+    order, law = body.get("order"), body.get("law")
+    order = None if order is None else float.fromhex(order)
+    if law is not None:
+        _check_fields(law, ("name", "vector"), "law.")
+        law = Law(law["name"], _unpack(law["vector"]))
     lower, upper = (float.fromhex(b) for b in body["bounds"])
     rate = float.fromhex(body["rate"])
     if math.isnan(rate) or not lower <= upper:
         raise ValueError("rate and bounds are not in order")
-    if body["status"] == "certified" and (claim is None or upper != -rate or body["kind"] != _kind(rate)):
+    if body["status"] == "certified" and (claim is None or upper != -rate or not _fits(body["kind"], rate, claim)):
         raise ValueError("what is said to be certified contradicts itself in kind, rate and bounds, or lacks a claim")
     return Certificate(body["status"], body["kind"], rate, norm, (lower, upper), body["reason"], body["region"],
-                       body["model"], claim)  # fmt: skip
+                       body["model"], claim, order, law)  # fmt: skip
 
 
-def _kind(rate):
-    return "strong" if rate > 0 else "weak" if rate == 0 else "none"
+def _pack_claim(claim):
+    """A claim: its structure under "field", its arrays under "witness", its numbers and parts under their names."""
+    packed = {"kind": claim.kind, "witness": {k: _pack(v) for k, v in claim.witness().items()}}
+    if hasattr(claim, "parts"):
+        return {**packed, "parts": [_pack_claim(part) for part in claim.parts], "order": _hex(claim.order)}
+    packed["field"] = _pack_structure(claim.structure)
+    if hasattr(claim, "p"):
+        packed["p"] = _hex(claim.p)
+    return packed
+
+
+def _unpack_claim(packed):
+    make = find(CLAIMS, packed["kind"])
+    names = make.__dataclass_fields__
+    inside = [("field", "structure"), ("parts", "parts"), ("p", "p"), ("order", "order")]
+    _check_fields(packed, ("kind", "witness", *(word for word, name in inside if name in names)), "claim.")
+    arguments = {k: _unpack(v) for k, v in packed["witness"].items()}
+    arguments |= {word: float.fromhex(packed[word]) for word in ("p", "order") if word in names}
+    if "parts" in names:
+        claim = make(parts=tuple(_unpack_claim(part) for part in packed["parts"]), **arguments)
+    else:
+        claim = make(structure=_unpack_structure(packed["field"]), **arguments)
+    claim.norm()  # raises where the witness is no weight of a norm
+    return claim
 
 
 def _pack_structure(structure):
-    """A structure: its form, and each of its fields as an array, a word, a truth value, or a dict of words."""
+    """A structure: its form, and each of its fields as an array, a word, a number, a dict of words or a structure."""
     packed = {"form": structure.form}
     for field in dataclasses.fields(structure):
         value = getattr(structure, field.name)
-        if isinstance(value, str | bool):
+        if dataclasses.is_dataclass(value):
+            packed[field.name] = _pack_structure(value)
+        elif value is None or isinstance(value, str | bool | int):
             packed[field.name] = value
         elif isinstance(value, dict):
             packed[field.name] = {"words": {str(k): str(v) for k, v in value.items()}}
@@ -171,24 +182,57 @@ def _pack_structure(structure):
 
 
 def _unpack_structure(packed):
-    if packed["form"] not in _FORMS:
-        raise ValueError(f"form {packed['form']!r}")
-    make = _FORMS[packed["form"]]
+    make = find(FORMS, packed["form"])
     names = [field.name for field in dataclasses.fields(make)]
     _check_fields(packed, ("form", *names), "claim.field.")
     values = {}
     for name in names:
         value = packed[name]
-        if isinstance(value, dict) and set(value) == {"words"}:
-            value = value["words"]
-            if not all(isinstance(word, str) for word in value.values()):
-                raise ValueError("words are texts")
+        if isinstance(value, dict) and "form" in value:
+            value = _unpack_structure(value)
         elif isinstance(value, dict):
-            value = _unpack(value)
+            value = _words(value["words"]) if set(value) == {"words"} else _unpack(value)
         values[name] = value
     structure = make(**values)
     structure.check()
     return structure
+
+
+def _words(value):
+    if not all(isinstance(word, str) for word in value.values()):
+        raise ValueError("words are texts")
+    return value
+
+
+def _pack_norm(norm):
+    if norm is None:
+        return None
+    packed = {"p": _hex(norm.p), "weights": _pack(norm.weights)}
+    if getattr(norm, "R", None) is not None:
+        packed["R"] = _pack(norm.R)
+    if hasattr(norm, "pack"):  # a seminorm or the norm of a compound: it says which
+        packed.update(norm.pack())
+    return packed
+
+
+def _unpack_norm(packed):
+    if packed is None:
+        return None
+    word = packed.get("of")
+    extra = {"range": ("of",), "compound": ("of", "k"), None: ("R",) if "R" in packed else ()}.get(word)
+    if extra is None:
+        raise ValueError(f"a norm of {word!r}")
+    _check_fields(packed, ("p", "weights", *extra), "norm.")
+    p, weights = float.fromhex(packed["p"]), _unpack(packed["weights"])
+    if word == "range":
+        return find(NORMS, word)(p, weights)
+    if word == "compound":
+        return find(NORMS, word)(packed["k"], p, weights)
+    return Norm(p, weights, _unpack(packed["R"])) if "R" in packed else Norm(p, weights)
+
+
+def _fits(kind, rate, claim):
+    return PROVES.get(kind) == claim.proves and (rate == 0 if kind == "weak" else rate > 0)
 
 
 def _digest(body):

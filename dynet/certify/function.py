@@ -28,9 +28,11 @@ from .interval import IntervalStructure
 from .invariance import invariance
 from .region import WholeSpace, read_region
 
-__all__ = ["certify_function", "confirm", "described"]
+__all__ = ["certify_function", "confirm", "described", "enclosing_structure"]
 
 _BUDGET = 40_000  # evaluated boxes times states, for each p
+
+_HULL = 256  # boxes evaluated where only their hull is used
 
 
 def certify_function(model, norm, kind, region, tol):
@@ -97,6 +99,18 @@ def certify_function(model, norm, kind, region, tol):
     proven = [(claim.least(), claim, lower) for claim, lower in claims]
     b, claim, lower = min(proven, key=lambda item: item[0] + handicap.get(item[1].norm().p, 0.0) * (1 + abs(item[0])))
     return _certificate(model, region, claim, b, lower, kind)
+
+
+def enclosing_structure(model, region, tol=1e-2):
+    """Bounds on all Jacobians of a region, as one piece; None where an entry is unbounded."""
+    u, root = _inputs(model, region.fits(model.n))
+    if not (np.isfinite(root.jacobian_lo).all() and np.isfinite(root.jacobian_hi).all()):
+        return None
+    found = cover(model, region, math.inf, tol=tol, budget=_HULL, u=u)
+    if not math.isfinite(found.upper):
+        return None
+    lo, hi = packed(found, math.inf)
+    return IntervalStructure(lo[0], hi[0], origin=_origin(model, region, u))
 
 
 def described(model, region, claim, rate):

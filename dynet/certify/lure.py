@@ -21,6 +21,7 @@ Davydov, Proskurnikov, Bullo, Non-Euclidean contractivity of recurrent neural ne
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -226,6 +227,32 @@ class LureStructure:
         off = np.maximum(np.abs(low), np.abs(high))
         np.fill_diagonal(off, 0.0)
         return Majorant(off, np.diagonal(high).copy(), np.diagonal(low).copy())
+
+    @property
+    def vertex_count(self):
+        """How many vertices the box of slopes has, inf where they are too many to visit."""
+        free = int(np.sum(self.lo < self.hi))
+        return 2**free if free <= 20 and self.n <= 400 else math.inf
+
+    def vertices(self):
+        """The Jacobians at the vertices of the slopes, dense, each with bounds on the error of its entries."""
+        E, F, G = (np.asarray(_dense(m), dtype=float) for m in (self.E, self.F, self.G))
+        growth = gamma(F.shape[1] + 4) * (1 + 1e-9)
+        for d in itertools.product(*({lo, hi} for lo, hi in zip(self.lo, self.hi, strict=True))):
+            d = np.array(d)
+            yield E + (F * d) @ G, growth * (np.abs(E) + (np.abs(F) * np.abs(d)) @ np.abs(G)) + 1e-290
+
+    def exact_vertices(self):
+        """The same without rounding, as lists of lists of Fraction."""
+        E, F, G = ([[Fraction(float(v)) for v in row] for row in _dense(m)] for m in (self.E, self.F, self.G))
+        for d in itertools.product(*({Fraction(float(lo)), Fraction(float(hi))}
+                                     for lo, hi in zip(self.lo, self.hi, strict=True))):  # fmt: skip
+            J = [list(row) for row in E]
+            for row, f in zip(J, F, strict=True):
+                for k, a in enumerate(f):
+                    for j, c in enumerate(G[k] if a and d[k] else ()):
+                        row[j] += a * d[k] * c
+            yield J
 
     def exact_rows(self, p):
         """The matrices of :meth:`majorants` in exact arithmetic.

@@ -22,23 +22,25 @@ from ..fields.base import VectorField
 from ..fields.derivative import fingerprint
 from ..fields.function import FunctionField
 from ..fields.lure import LureField, diagonal_of
-from ..linalg.metzler import perron, row_choice_perron
 from ..linalg.norms import Norm
-from .certificate import Certificate
-from .claims import LARGEST_WEIGHT, LEAST_WEIGHT, DiagonalClaim, QuadraticClaim, RowsClaim
-from .function import certify_function, described
+from ..linalg.ranges import RangeSeminorm
+from . import kinds
+from .certificate import Certificate, Law
+from .claims import LARGEST_WEIGHT, LEAST_WEIGHT
+from .function import certify_function, described, enclosing_structure
 from .local import local_slopes
 from .lure import LureStructure
-from .region import WholeSpace, as_region, read_region
+from .optimal import claims_for
+from .region import as_region, read_region
+from .semi import WeightedRange
+from .weak import MonotoneClaim, find_law, is_monotone, keeps
 
 __all__ = ["certify"]
 
-WHOLE = WholeSpace()
-KINDS = ("auto", "strong", "weak")
-_DENSE = 2_000  # largest n for which a full matrix P is considered
+KINDS = ("auto", "strong", "weak", "semi", "k", "alpha")
 
 
-def certify(model, norm=None, *, kind="auto", region=None, tol=None):
+def certify(model, norm=None, *, kind="auto", region=None, tol=None, order=None):
     r"""Prove that a field contracts: with what rate, in which norm.
 
     Parameters
@@ -46,19 +48,26 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
     model : VectorField
     norm : Norm, 1, 2 or inf, optional
         A :class:`~dynet.Norm` with weights is evaluated as it stands; a number p (or word) asks for the best weights of that
-        p; None tries 1, 2 and inf and returns the best rate.
+        p; None tries 1, 2 and inf and returns the best rate (2 with the weights that take no search over matrices; p = 2
+        itself also tries full matrices by the vertices of the slopes, where these are few).
     kind : str
-        ``"strong"`` (rate > 0), ``"weak"`` (distances never grow), or ``"auto"``: the strongest that holds.
+        ``"strong"`` (rate > 0), ``"weak"`` (distances never grow), ``"semi"`` (differences shrink: a seminorm), ``"k"``
+        (k-dimensional volumes shrink), ``"alpha"`` (volumes of a real dimension do), or ``"auto"``: the strongest of the
+        first four that holds. A norm that is a seminorm (:class:`~dynet.Norm` with R,
+        :class:`~dynet.linalg.RangeSeminorm`) asks for ``"semi"``.
     region : Region or (lo, hi), optional
         The convex set on which the claim is made; the whole space when None. The certificate says whether the region is
         proven to be forward invariant; otherwise the claim is local, about solutions for as long as they stay in it.
     tol : float, optional
         Relative gap at which the search for weights stops; for a function, at which its region is not cut any finer.
+    order : int or float, optional
+        The k of ``kind="k"``, the alpha of ``kind="alpha"``; the least that holds when None.
 
     Returns
     -------
     Certificate
-        Its truth value says whether the field is proven to be (weakly) contracting; its reason says why, or why not.
+        Its truth value says whether its kind of contraction is proven; its reason says why, or why not, and which states
+        are to blame.
 
     Raises
     ------
@@ -77,53 +86,110 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
       region  whole space
       status  certified
       why     the largest log norm over all slopes, attained by some of them
+    >>> thomas = dn.models.Lure(E=-0.6 * np.eye(3), F=np.eye(3), G=np.roll(np.eye(3), 1, axis=1), activation="sin")
+    >>> cert = dn.certify(thomas, 2, kind="k", order=2)
+    >>> cert.verdict(), round(cert.rate, 9)
+    ('2-contracting', 0.2)
     """
     if not isinstance(model, VectorField):
         raise ArgumentError("model", model, "a model: dn.models.*, or a function under @dn.vector_field")
     if kind not in KINDS:
         raise ArgumentError("kind", kind, "the kind of contraction", choices=KINDS)
     region = as_region(region).fits(model.n)
-    if norm is not None and not isinstance(norm, Norm):
-        norm = Norm(norm)
-    if norm is not None and norm.p not in (1, 2, math.inf):
-        raise ArgumentError("norm", norm, "p = 1, 2 or inf", choices=("1", "2", "inf"))
-    if norm is not None and norm.n not in (None, model.n):
-        raise ArgumentError("norm", norm, f"{model.n} weights, one for each state of {model}")
-    if norm is not None and norm.weights is not None and norm.weights.ndim == 1:
-        for i in np.flatnonzero((norm.weights < LEAST_WEIGHT) | (norm.weights > LARGEST_WEIGHT))[:1]:
-            expected = f"weights between {LEAST_WEIGHT:g} and {LARGEST_WEIGHT:g}: scale them, the rate stays the same"
-            raise ArgumentError(f"norm.weights[{i}]", float(norm.weights[i]), expected)
+    norm = _check_norm(norm, model, kind)
     if tol is not None and (isinstance(tol, (bool, str)) or not (np.isscalar(tol) and 0 < tol < 1)):
         raise ArgumentError("tol", tol, "None, or a relative gap between 0 and 1")
+    if order is not None and kind not in ("k", "alpha"):
+        raise ArgumentError("order", order, f"None for kind={kind!r}: only the kinds k and alpha have an order")
     if isinstance(model, FunctionField):
-        return certify_function(model, norm, kind, region, tol)
+        return replace(_of_function(model, norm, kind, region, tol, order), source=model)
     if not isinstance(model, LureField):
         return _unknown(model, "a certificate needs the structure of the field, and this form has none that is known")
     structure = structure_of(model, region)
-    if norm is not None and norm.weights is not None:
-        claims = [_given(structure, norm)]
-        claims = [c for c in claims if c is not None]
-        found = [(c, -math.inf) for c in claims]
-    else:
-        orders = (math.inf, 1.0, 2.0) if norm is None else (norm.p,)
-        found = [pair for p in orders for pair in _search(structure, p, tol)]
-    if not found:
-        return _unknown(model, "no rule bounds the log norm in this norm: give diagonal weights, or let p be searched")
-    proven = [(claim.least(), claim, lower) for claim, lower in found]
-    b, claim, lower = min(proven, key=lambda item: item[0])
-    found = _certificate(model, structure, claim, b, lower, kind)
-    return replace(found, region=described(model, region, claim, found.rate if found else 0.0))
+    answer = _answer(model, structure, norm, kind, tol, order)
+    return replace(answer, region=described(model, region, answer.claim, answer.rate if answer.contracting else 0.0))
 
 
-def structure_of(model, region=WHOLE):
+def _check_norm(norm, model, kind):
+    """The norm as an object, or an error; with the weights of the states, unless volumes are to be measured."""
+    if norm is None:
+        return None
+    if isinstance(norm, RangeSeminorm | WeightedRange):
+        if kind not in ("semi", "auto"):
+            raise ArgumentError("norm", norm, f"a norm for kind={kind!r}: this is a seminorm")
+        if norm.n not in (None, model.n):
+            raise ArgumentError("norm", norm, f"{model.n} weights, one for each state of {model}")
+        return norm
+    norm = norm if isinstance(norm, Norm) else Norm(norm)
+    if norm.p not in (1, 2, math.inf):
+        raise ArgumentError("norm", norm, "p = 1, 2 or inf", choices=("1", "2", "inf"))
+    if norm.R is not None and kind not in ("semi", "auto"):
+        raise ArgumentError("norm", norm, f"a norm for kind={kind!r}: this is a seminorm")
+    if norm.n not in (None, model.n) and kind not in ("k", "alpha"):
+        raise ArgumentError("norm", norm, f"{model.n} weights, one for each state of {model}")
+    if norm.weights is not None and norm.weights.ndim == 1:
+        for i in np.flatnonzero((norm.weights < LEAST_WEIGHT) | (norm.weights > LARGEST_WEIGHT))[:1]:
+            expected = f"weights between {LEAST_WEIGHT:g} and {LARGEST_WEIGHT:g}: scale them, the rate stays the same"
+            raise ArgumentError(f"norm.weights[{i}]", float(norm.weights[i]), expected)
+    return norm
+
+
+def _of_function(model, norm, kind, region, tol, order):
+    """The certificate of a field given by a function."""
+    if kind == "semi" or _is_seminorm(norm):
+        return _unknown(model, "a kernel that every Jacobian keeps is not proven for a function: bounds on its Jacobian cannot "
+                        "show that a sum is zero. Write it as a Lur'e or network field", str(region))  # fmt: skip
+    if kind in ("auto", "strong", "weak"):
+        more = kind != "strong" and model.n > 1 and (norm is None or norm.weights is None)
+        structure = enclosing_structure(model, region) if more else None
+        weak = None if structure is None else kinds.seen_law(model, region, structure)
+        weak = None if weak is None or (norm is not None and norm.p != weak.norm.p) else weak
+        place = described(model, region, None, 0.0) if structure is not None else ""
+        # with a law there is no strong contraction to be found, however finely the region is cut
+        found = certify_function(model, norm, kind, region, tol) if weak is None else replace(weak, region=place)
+        if found or structure is None or kind != "auto":
+            return found
+        other = kinds.k_contraction(model, structure, norm, quick=True)
+        reason = f"{other.reason}. No contraction: {found.reason}"
+        return replace(other, region=place, reason=reason) if other else found
+    structure = enclosing_structure(model, region)
+    if structure is None:
+        return _unknown(model, f"the Jacobian has no bound on {region}", str(region))
+    find = kinds.k_contraction if kind == "k" else kinds.alpha
+    return replace(find(model, structure, norm, order), region=described(model, region, None, 0.0))
+
+
+def _answer(model, structure, norm, kind, tol, order):
+    """The certificate of the kind that is asked for, or why there is none; on the region that the structure is about."""
+    if kind == "k":
+        return kinds.k_contraction(model, structure, norm, order)
+    if kind == "alpha":
+        return kinds.alpha(model, structure, norm, order)
+    if kind == "semi" or _is_seminorm(norm):
+        return kinds.semi(model, structure, norm)
+    found = _contraction(model, structure, norm, kind, tol)
+    if found or kind != "auto" or (norm is not None and norm.weights is not None):
+        return found
+    others = [kinds.semi(model, structure, norm), kinds.k_contraction(model, structure, norm, quick=True)]
+    for other in others:
+        if other:
+            return replace(other, reason=f"{other.reason}. No contraction: {found.reason}")
+    return replace(found, reason=". ".join(dict.fromkeys(c.reason for c in (found, *others))))
+
+
+def _is_seminorm(norm):
+    return norm is not None and (not isinstance(norm, Norm) or norm.R is not None)
+
+
+def structure_of(model, region=None):
     """The numbers of a Lur'e field that certificates are about; a matrix that is diagonal is known as one."""
     parts = [(m, diagonal_of(m)) for m in (model.E, model.F, model.G)]
-    return LureStructure(*(m if d is None else d for m, d in parts), *local_slopes(model, region))
+    return LureStructure(*(m if d is None else d for m, d in parts), *local_slopes(model, as_region(region)))
 
 
 def is_about(certificate, model):
-    """Whether the claim of a certificate covers a model: the same matrices, and no slope on its region outside its
-    intervals; or the same function with the same parameters.
+    """Whether the claim of a certificate covers a model: the same matrices (the same function), and no slope of its region
+    outside the certificate's intervals; False where that cannot be told.
 
     >>> import dynet as dn
     >>> net = dn.models.FiringRate([[0.5]])
@@ -138,8 +204,7 @@ def is_about(certificate, model):
     meant = structure_of(model, read_region(certificate.region))
     if said.lo.shape != meant.lo.shape or not np.all((said.lo <= meant.lo) & (meant.hi <= said.hi)):
         return False
-    pairs = [(getattr(said, name), getattr(meant, name)) for name in ("E", "F", "G")]
-    return all(_equal(a, b) for a, b in pairs)
+    return all(_equal(getattr(said, name), getattr(meant, name)) for name in ("E", "F", "G"))
 
 
 def any_input(certificate):
@@ -158,114 +223,107 @@ def _equal(a, b):
     return (a != b).nnz == 0
 
 
-def _search(structure, p, tol):
-    """The claims worth proving for a p, each with a lower bound on what any weights of that p reach."""
-    if p != 2:
-        rows = [(m.high, m.off) for m in structure.majorants(p)]
-        found = row_choice_perron(rows, tol)
-        if not structure.exact:
-            return [(RowsClaim(structure, p, found.vector), -math.inf)]
-        # the entries of `rows` were rounded up: what the witness proves of them it proves of the exact ones, less this
-        inside = found.witness > 0
-        rounding = (structure.size_product(p, found.witness)[inside] / found.witness[inside]).max()
-        return [(RowsClaim(structure, p, found.vector), found.lower - 2.0**-50 * rounding)]
-    M = structure.majorants(2)[0].matrix()
-    right, left = perron(M, tol), perron(M.T if isinstance(M, np.ndarray) else M.T.tocsr(), tol)
-    weights = left.vector / right.vector
-    weights = np.maximum(weights / weights.max(), 10 * LEAST_WEIGHT)
-    claims = [(DiagonalClaim(structure, weights, right.vector), -math.inf)]
-    P = _symmetric_weights(structure)
-    if P is not None:
-        claims.append((QuadraticClaim(structure, P), -math.inf))
-    return claims
-
-
-def _given(structure, norm):
-    """The claim that evaluates a norm whose weights are given."""
-    if norm.p != 2:
-        return RowsClaim(structure, norm.p, np.array(norm.weights))
-    if norm.weights.ndim == 2:
-        return QuadraticClaim(structure, np.array(norm.weights)) if QuadraticClaim.applies(structure) else None
-    M = structure.majorants(2)[0].matrix()
-    weights = np.array(norm.weights)
-    if isinstance(M, np.ndarray):
-        back = (M.T * weights) / weights[:, None]
-    else:
-        from scipy.sparse import diags_array
-
-        back = diags_array(1 / weights) @ M.T @ diags_array(weights)
-    middle = (M + back) / 2
-    v = perron(middle if isinstance(middle, np.ndarray) else middle.tocsr()).vector
-    return DiagonalClaim(structure, weights, v)
-
-
-def _symmetric_weights(structure):
-    r"""The optimal P for symmetric weights and one leak: theta of the eigenvalues, or its inverse.
-
-    For :math:`\dot x = -cx + \Phi(Ax)` with slopes in [0, h] and symmetric A scale time and A so that c = h = 1; with the
-    largest eigenvalue a < 1 of A the rate is 1 - a for :math:`P = \theta(A)`,
-    :math:`\theta(z) = 2a(1 + \sqrt{1 - z/a}) - z` when a > 0, and 1 for P = -A when a < 0. For the Hopfield field P is the
-    inverse.
-    """
-    if structure.n > _DENSE or not QuadraticClaim.applies(structure):
-        return None
-    A = structure.G if structure.shared == "rows" else structure.F
-    E, A = (m if isinstance(m, np.ndarray) else m.toarray() for m in (structure.E, A))
-    leak = -(E if E.ndim == 1 else np.diagonal(E))
-    h = structure.slopes()[1]
-    plain = A.ndim == 2 and np.array_equal(A, A.T) and np.ptp(leak) == 0 and np.ptp(h) == 0 and leak[0] > 0 and h[0] > 0
-    if not plain or (E.ndim == 2 and np.count_nonzero(E - np.diag(np.diagonal(E)))):
-        return None
-    ratio = h[0] / leak[0]
-    values, vectors = np.linalg.eigh(A * ratio)
-    a = values[-1]
-    if a >= 1:
-        return None
-    if a > 1e-12:
-        theta = 2 * a * (1 + np.sqrt(np.maximum(0.0, 1 - values / a))) - values
-    elif a < -1e-12:
-        theta = -values
-    else:
-        theta = -values + 1e-6 * (1 + np.abs(values).max())
-    theta = theta / ratio
-    if structure.shared == "columns":
-        theta = 1 / theta
-    P = (vectors * theta) @ vectors.T
-    return (P + P.T) / 2
-
-
-def _certificate(model, structure, claim, b, lower, kind):
-    rate = -b if b else 0.0
+def _contraction(model, structure, norm, kind, tol):
+    """Strong contraction, else weak contraction, or why neither is shown."""
+    found = claims_for(structure, norm, tol)
+    if not found:
+        return _unknown(model, "no rule bounds the log norm in this norm: give diagonal weights, or let p be searched")
+    proven = [(one.claim.least(), *one) for one in found]
+    b, claim, lower, where = min(proven, key=lambda item: item[0])
     holds = math.isfinite(b) and claim.holds(b)
-    strong, weak = holds and rate > 0, holds and rate == 0
-    least = (
-        "; no other diagonal weights of this p do better"
-        if lower > -math.inf and lower > b - 1e-6 * (1 + abs(b))
-        else ""
-    )
-    if claim.kind == "quadratic":
-        how = "a quadratic inequality that holds for all slopes at once"
-    elif claim.kind == "diagonal":
-        how = "the log norm of a Metzler matrix that dominates all Jacobians"
-    elif structure.exact and claim.p == 1 and structure.shared == "rows" and not _is_invertible_diagonal(structure.G):
-        how = "an upper bound, the largest log norm over all slopes: states attain it where the coupling is invertible"
-    elif structure.exact:
-        how = "the largest log norm over all slopes, attained by some of them"
-    else:
-        how = "the log norm of an entrywise bound on all Jacobians"
-    if strong or (weak and kind != "strong"):
-        what = "strong" if strong else "weak"
-        return Certificate("certified", what, rate, claim.norm(), (lower, b), how, model=model.name, claim=claim)
-    if strong is False and kind == "strong" and weak:
+    how = _how(structure, claim)
+    tight = lower > -math.inf and lower > b - 1e-6 * (1 + abs(b))
+    facts = {"model": model.name, "source": model}
+    if holds and b < 0:
+        return Certificate("certified", "strong", -b, claim.norm(), (lower, b), how, claim=claim, **facts)
+    least = "; no other diagonal weights of this p do better" if tight else ""
+    if kind != "strong":
+        weak = _weak(model, structure, norm)
+        if weak is not None:
+            return weak
+        if holds and b == 0:
+            return Certificate("certified", "weak", 0.0, claim.norm(), (lower, b), how, claim=claim, **facts)
+    if holds and b == 0:
         reason = f"only weakly contracting: {how} is 0{least}"
     else:
-        reason = f"{how} is {b:.6g}, not negative{least}"
-    return Certificate("unknown", "none", rate, claim.norm(), (lower, b), reason, model=model.name, claim=claim)
+        reason = f"{how} is {b:.6g}, not negative{least}{_blame(model, claim, b, where)}"
+    laws = _laws(structure) if abs(b) <= 1e-9 or kind == "strong" or not tight else []
+    if laws:
+        doubt = "" if laws[0][1] else " (to within rounding)"
+        reason += f"; the field {laws[0][0]}{doubt}, so that no norm has a positive rate"
+    return Certificate("unknown", "none", -b if b else 0.0, claim.norm(), (lower, b), reason, claim=claim, **facts)
+
+
+def _weak(model, structure, norm):
+    """Weak contraction by monotonicity and a law, or None."""
+    if structure.form != "lure":
+        return None
+    for name, p in (("translation", math.inf), ("conservation", 1.0)):
+        if norm is not None and (norm.p != p or np.ndim(norm.weights) == 2):
+            continue
+        if not is_monotone(structure):
+            return None
+        if norm is None or norm.weights is None:
+            law = find_law(structure, name)
+            vector, exact = (None, False) if law is None else law
+        else:
+            vector = np.array(norm.weights)
+            exact = keeps(structure, name, vector)
+        if vector is None:
+            continue
+        claim = MonotoneClaim(structure, p, vector)
+        law = Law(name, vector)
+        facts = {"model": model.name, "claim": claim, "law": law, "source": model}
+        if exact and claim.holds(0.0):
+            return Certificate("certified", "weak", 0.0, claim.norm(), (0.0, 0.0), f"monotone, and it {law}", **facts)
+        if norm is None or norm.weights is None:
+            reason = (f"monotone, and it {law} to within rounding: with its numbers taken at their word it does not. Write "
+                      "couplings through differences (F and G of a graph's edges) to make it exact")  # fmt: skip
+            return Certificate("estimated", "weak", 0.0, claim.norm(), (-math.inf, 0.0), reason, **facts)
+    return None
+
+
+def _laws(structure):
+    """What the field conserves or is invariant under: pairs (law, whether it is exact)."""
+    if structure.form != "lure":
+        return []
+    found = [(name, find_law(structure, name)) for name in ("translation", "conservation")]
+    return [(Law(name, law[0]), law[1]) for name, law in found if law is not None]
+
+
+def _blame(model, claim, b, where):
+    """Which states keep the bound where it is, and how much they lack."""
+    if b == 0 or not math.isfinite(b) or not hasattr(claim, "quotients"):
+        return ""
+    if where is None:
+        row = int(np.argmax(claim.quotients()))
+        return f"; row {model.labels[row]} is the worst and lacks {b:.4g}"
+    if len(where) == model.n and model.n > 1:
+        return f"; all {model.n} states take part: each diagonal entry of the Jacobian is too large by {b:.4g}"
+    names = ", ".join(model.labels[i] for i in where[:6]) + (", ..." if len(where) > 6 else "")
+    noun = "state" if len(where) == 1 else f"subsystem of {len(where)} states"
+    return f"; the {noun} {names} alone keeps it there: each of its diagonal entries is too large by {b:.4g}"
+
+
+def _how(structure, claim):
+    if claim.kind == "quadratic":
+        return "a quadratic inequality that holds for all slopes at once"
+    if claim.kind == "vertices":
+        return "the largest log norm at the vertices of the slopes"
+    if claim.kind == "diagonal":
+        return "the log norm of a Metzler matrix that dominates all Jacobians"
+    if structure.exact and claim.p == 1 and structure.shared == "rows" and not _is_invertible_diagonal(structure.G):
+        return "an upper bound, the largest log norm over all slopes: states attain it where the coupling is invertible"
+    if structure.exact:
+        return "the largest log norm over all slopes, attained by some of them"
+    return "the log norm of an entrywise bound on all Jacobians"
 
 
 def _is_invertible_diagonal(matrix):
     return isinstance(matrix, np.ndarray) and matrix.ndim == 1 and bool(np.all(matrix != 0))
 
 
-def _unknown(model, reason):
-    return Certificate("unknown", "none", -math.inf, None, (-math.inf, math.inf), reason, model=model.name)
+def _unknown(model, reason, region="whole space"):
+    return Certificate(
+        "unknown", "none", -math.inf, None, (-math.inf, math.inf), reason, region, model.name, source=model
+    )

@@ -86,6 +86,8 @@ def decay(
         raise ArgumentError("pairs", pairs, "a whole number of at least 1")
     if floor is not None and not (math.isfinite(floor) and floor > 0.0):
         raise ArgumentError("floor", floor, "a positive distance")
+    if getattr(certificate, "kind", None) in ("semi", "k", "alpha"):
+        certificate = None  # what it measures is not the distance of two states
     if certificate is not None:
         norm = certificate.norm
     t, distance = np.asarray(trajectory.t, dtype=float), np.asarray(trajectory.distance(norm), dtype=float)

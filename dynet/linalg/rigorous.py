@@ -230,6 +230,8 @@ def _in_blocks(operation, x, y, toward):
             value[doubtful] = _next(value[doubtful], toward)
         return value if shape else value[()]
     x, y = np.broadcast_to(x, shape), np.broadcast_to(y, shape)
+    if shape[0] == 1:
+        return _in_blocks(operation, x[0], y[0], toward)[np.newaxis]
     step = max(1, _BLOCK * shape[0] // size)
     out = np.empty(shape)
     for start in range(0, shape[0], step):

@@ -77,7 +77,7 @@ def numbers(model, trajectory=None, certificate=None, equilibrium=None):
     """
     found = {"nodes": model.n}
     if certificate is not None:
-        found["certified"] = bool(certificate)
+        found["certified"] = bool(certificate) and certificate.kind in ("strong", "weak")
         if certificate.norm is not None:
             lower = float(certificate.bounds[0])
             found.update(rate=float(certificate.rate), osLip=0.0 - float(certificate.rate))
@@ -88,7 +88,8 @@ def numbers(model, trajectory=None, certificate=None, equilibrium=None):
         found["steps"] = int(trajectory.stats["accepted"])
         found["rejected_steps"] = int(trajectory.stats["rejected"])
         if trajectory.batch is not None and trajectory.batch > 1:
-            norm = None if certificate is None else certificate.norm
+            other = certificate is None or certificate.kind in ("semi", "k", "alpha")  # no distance of two states
+            norm = None if other else certificate.norm
             rate = fitted_rate(trajectory, norm)
             if rate is not None:
                 found["fitted_rate"] = rate

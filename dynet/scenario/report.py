@@ -160,6 +160,9 @@ def render(data, folder=None):
         if found.get("certified"):
             row("  norm", certificate["norm"])
             row("  certified rate", number(found["rate"]), _gap(found))
+        elif certificate["status"] == "certified":  # of differences, or of volumes: the verdict says which
+            row("  norm", certificate["norm"])
+            row("  its rate", number(found["rate"]))
         else:
             row("  why not", certificate["reason"])
     else:

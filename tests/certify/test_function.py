@@ -58,7 +58,7 @@ def test_goodwin_contracts_with_the_rate_of_its_steepest_point(power):
 
 
 def test_goodwin_beyond_the_secant_condition_is_not_certified_and_the_reason_says_why():
-    cert = dn.certify(goodwin.replace(k=1.01 / STEEP[10.0]), norm="inf", region=([0.0] * 3, 2.0))
+    cert = dn.certify(goodwin.replace(k=1.01 / STEEP[10.0]), norm="inf", kind="strong", region=([0.0] * 3, 2.0))
     assert not cert and cert.status == "unknown" and cert.bounds[0] > 0 and "no weights" in cert.reason
 
 
@@ -71,7 +71,7 @@ def test_an_epidemic_below_its_threshold():
 
 def test_an_epidemic_above_its_threshold():
     field = sis.replace(beta=1.5)
-    assert not dn.certify(field, norm="inf", region=([0.0] * 3, 1.0))
+    assert not dn.certify(field, norm="inf", kind="weak", region=([0.0] * 3, 1.0))
     x = np.array([7 / 15, 7 / 12, 7 / 15])
     cert = dn.certify(field, norm=dn.Norm("inf", x), region=(x, 1.0))
     assert cert.rate == pytest.approx(0.875, abs=1e-6) and cert.check(exact=True)
@@ -116,7 +116,7 @@ def test_the_structure_of_a_layer_is_worth_a_lot():
 
 def test_slopes_on_a_region_are_used():
     net = dn.models.FiringRate([[0.0, 3.0], [3.0, 0.0]], activation="tanh", input=[0.5, 0.0])
-    assert not dn.certify(net, "inf")
+    assert not dn.certify(net, "inf", kind="weak")
     cert = dn.certify(net, "inf", region=([0.4, 0.4], 2.0))
     steep = [3 * (1 - np.tanh(z) ** 2) for z in (3 * 0.4 + 0.5, 3 * 0.4)]
     assert cert.rate == pytest.approx(1 - np.sqrt(steep[0] * steep[1]), abs=1e-9)
@@ -138,7 +138,7 @@ def test_no_point_of_the_region_contradicts_a_bound(seed, p):
 
     lo = rng.uniform(-1, 1, 2)
     hi = lo + rng.uniform(0, 1, 2)
-    cert = dn.certify(random, norm=p, region=(lo, hi), tol=0.05)
+    cert = dn.certify(random, norm=p, kind="weak", region=(lo, hi), tol=0.05)
     norm, bound = cert.norm, cert.bounds[1]
     x = np.concatenate([rng.uniform(lo, hi, (100, 2)), [lo, hi]])
     worst = max(norm.log(random.jacobian(0.0, state)) for state in x)

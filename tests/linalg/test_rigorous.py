@@ -164,3 +164,8 @@ def test_both_ways_to_factor_decide_alike(monkeypatch, large):
         assert not is_positive_definite(Q) and np.array_equal(Q, kept)
         assert is_positive_definite(Q + 1e-9 * np.trace(Q) * np.eye(n))
     assert not is_positive_definite(np.full((3, 3), 1e308)) and not is_positive_definite(-np.eye(3))
+
+
+def test_large_arrays_with_a_leading_axis_of_one():
+    x = np.full((1, 2, 200_000), 0.1)
+    assert np.array_equal(add_up(x, 0.2), np.full(x.shape, add_up(0.1, 0.2)))

@@ -34,6 +34,8 @@ def test_json_without_nan(tmp_path):
 
 def test_what_is_not_certified_is_not_called_so():
     report = dn.Scenario(model={**MODEL, "weight": 9.0}, certify={}, simulate={"t": 1.0}).run(out=None)
+    assert "2-contracting" in str(report) and "its rate" in str(report) and report.numbers["certified"] is False
+    report = dn.Scenario(model={**MODEL, "weight": 9.0}, certify={"kind": "weak"}, simulate={"t": 1.0}).run(out=None)
     text = str(report)
     assert "not shown to be contracting" in text and "why not" in text and "certified rate" not in text
     assert report.numbers["certified"] is False

@@ -1,0 +1,110 @@
+"""A certificate in words: the summary that it prints, and the explanation with rows, slack and theorem."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["summary", "text", "verdict"]
+
+_INEQUALITIES = {
+    "rows": "d_i + sum_j m_ij eta_j / eta_i <= osLip for every row i of every majorant M of the {matrix}",
+    "diagonal": "(P M + M' P) v <= 2 osLip P v with v > 0, for the majorant M of the {matrix}",
+    "quadratic": "osLip P - (P E + E' P)/2 - N' H N / 4 is positive definite",
+    "vertices": "osLip P - (P J + J' P)/2 is positive definite at each vertex J of the {matrix}",
+    "monotone": "the Jacobian is Metzler for all slopes, and its weighted {sums} are 0",
+    "range": "J xi = lambda xi, and lambda - min over pairs i, j of a_ij + a_ji + sum_k min(a_ik, a_jk) <= osLip",
+    "alpha": "(1 - s) mu(J[k]) + s mu(J[k+1]) <= osLip, each of them bounded by a claim of its own",
+}
+_MATRICES = {"contraction": "Jacobian", "semi": "reduced Jacobian R J S", "k": "additive compound of the Jacobian"}
+_GAINS = "Davydov, Jafarpour, Bullo, arXiv:2103.12263 (interconnections of contracting systems)"
+_THEOREMS = {
+    "strong": "all trajectories approach each other at the rate; there is one equilibrium (a periodic trajectory under "
+    "periodic forcing), and it attracts everything",
+    "weak": "distances never grow; for a time-invariant field either no equilibrium exists and all trajectories are "
+    "unbounded, or one exists and all are bounded",
+    "semi": "the seminorm of the difference of any two trajectories decays at the rate",
+    "k": "volumes of dimension k shrink at the rate",
+    "alpha": "every compact invariant set has a Hausdorff dimension below the order",
+}
+_SOURCES = {
+    "rows": "Davydov, Proskurnikov, Bullo, arXiv:2110.08298 (maximum of the log norm over all slopes)",
+    "diagonal": "Davydov, Jafarpour, Bullo, arXiv:2103.12263 (monotone norms and Metzler majorants)",
+    "quadratic": "Centorrino, Gokhale, Davydov, Russo, Bullo, arXiv:2302.13452 (Euclidean contractivity)",
+    "vertices": "Davydov, Jafarpour, Bullo, arXiv:2103.12263 (the log norm is convex)",
+    "monotone": "Jafarpour, Cisneros-Velarde, Bullo, IEEE TAC 67(3), 2022 (monotone fields with a law)",
+    "range": "De Pasquale, Smith, Bullo, Valcher, arXiv:2201.03103 (ergodic coefficients)",
+    "alpha": "Wu, Pines, Margaliot, Slotine, IEEE TAC 67(9), 2022 (alpha compounds)",
+}
+_OTHER_SOURCES = {
+    "semi": "Jafarpour, Cisneros-Velarde, Bullo, IEEE TAC 67(3), 2022 (semi-contraction)",
+    "k": "Wu, Kanevskiy, Margaliot, Automatica 136, 2022 (k-contraction)",
+}
+
+
+def verdict(certificate):
+    """The claim in two or three words."""
+    c = certificate
+    if not c:
+        return "not shown to be contracting"
+    words = {"strong": "strongly contracting", "weak": "weakly contracting", "semi": "semi-contracting"}
+    return words[c.kind] if c.kind in words else f"{c.order:.9g}-contracting"
+
+
+def summary(certificate):
+    """What a certificate prints: rate, norm, bound, region, status, reason."""
+    c = certificate
+    lines = [f"Certificate: {c.model} is {verdict(c)}"]
+    if c.norm is not None:
+        lower, upper = c.bounds
+        tight = upper - lower <= 1e-6 * (1 + abs(upper))
+        least = " (no other diagonal weights do better)" if tight else ""
+        lines += [
+            f"  rate    {c.rate:.6g}",
+            f"  norm    {c.norm}",
+            f"  osLip   <= {0.0 - c.rate:.6g}{least}",
+            f"  region  {c.region}",
+        ]
+    if c.law is not None:
+        lines.append(f"  law     {c.law}")
+    lines += [f"  status  {c.status}", f"  why     {c.reason}"]
+    return "\n".join(lines)
+
+
+def text(certificate, rows=5):
+    """The inequality, the rows that bind, what follows and from which paper."""
+    c = certificate
+    lines = [str(c), ""]
+    if c.claim is None:
+        return "\n".join([*lines, c.reason])
+    gains = c.claim.structure.form == "gain"
+    matrix = "matrix of gains" if gains else _MATRICES.get(c.claim.proves, "Jacobian")
+    sums = "row sums" if getattr(c.claim, "p", 0) != 1 else "column sums"
+    lines.append("claim: " + _INEQUALITIES[c.claim.kind].format(matrix=matrix, sums=sums))
+    if hasattr(c.claim, "quotients"):
+        quotients = c.claim.quotients()
+        lines.append(f"rows closest to the bound {-c.rate:.6g}:")
+        for i in np.argsort(-quotients, kind="stable")[:rows]:
+            lines.append(f"  row {i:>6}   value {quotients[i]: .6g}   slack {-c.rate - quotients[i]:.3g}")
+    for part, bound in zip(getattr(c.claim, "parts", ()), getattr(c.claim, "bounds", ()), strict=True):
+        lines.append(f"  k = {part.structure.k}: mu <= {bound:.6g}")
+    if c:
+        extra = ""
+        if c.kind == "k" and c.order == 2:
+            extra = (
+                "; in a compact convex invariant set of a time-invariant field all trajectories converge to equilibria"
+            )
+        lines.append(f"then: {_THEOREMS[c.kind]}{extra}")
+    source = _SOURCES[c.claim.kind] if c.claim.kind == "range" else _OTHER_SOURCES.get(c.kind, _SOURCES[c.claim.kind])
+    source = _GAINS if gains else source
+    lines.append(f"source: {source}")
+    return "\n".join(lines)
+
+
+def row_names(certificate):
+    """A function from the number of a row of the claim to its name: the label of the state where the model is at hand."""
+    c = certificate
+    n = c.claim.structure.n
+    labels = getattr(c.source, "labels", None)
+    if labels is not None and c.claim.proves == "contraction" and len(labels) == n:
+        return lambda i: labels[i]
+    return str
