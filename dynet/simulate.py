@@ -184,7 +184,7 @@ def simulate(
     if wanted:
         times, x = times[-1:], solution.summary[:, None, 0, : model.n]
     found = {place[0]: _gathered(solution.summary, place, abs(t1 - t0)) for place in places}
-    steps = Interpolant(*solution.steps, y0.shape[0]) if dense else None
+    steps = Interpolant(*solution.steps, y0.shape[0], (t0, t1)) if dense else None
     return Trajectory(
         times,
         x[0] if single else x,
