@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import functools
 
-from . import codegen
+from . import ahead, codegen
 
-__all__ = ["driver"]
+__all__ = ["driver", "pieces"]
 
 
 def drive(
@@ -249,7 +249,14 @@ drive = njit(
 """
 
 
+def pieces(rich=False):
+    """The source of the driver's module."""
+    return _HEAD.format(rich=rich), drive, _TAIL
+
+
 @functools.cache
 def driver(rich=False):
     """The compiled driver, one for all methods, or the one that also looks for events, notes steps and gathers sums."""
-    return codegen.module(_HEAD.format(rich=rich), drive, _TAIL, tag="drive").drive
+    for process in ahead.helpers:  # it may be on its way already
+        process.wait()
+    return codegen.module(*pieces(rich), tag="drive").drive

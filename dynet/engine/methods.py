@@ -129,6 +129,8 @@ METHODS = {
         Method("heun", "explicit", 2, adaptive=True, fixed=True, module="explicit", watched=True),
         Method("rk4", "explicit", 4, adaptive=False, fixed=True, module="explicit", watched=True),
         Method("euler", "explicit", 1, adaptive=False, fixed=True, module="explicit", watched=True),
+        Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock", watched=True),
+        Method("bdf", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
     )
 }
 
