@@ -24,6 +24,7 @@ from .trajectory import Trajectory, happened
 __all__ = ["simulate", "METHODS"]
 
 METHODS = tuple(methods.METHODS)
+DENSE = 64  # states up to which a stiff method may treat the Jacobian as a full matrix
 _LEAST_RTOL = 1e-13  # ten times the rounding of a step's sums: below it an error estimate is noise
 
 
@@ -173,7 +174,8 @@ def simulate(
     finished = time.perf_counter()
     solution, change = solution if method == "auto" else (solution, None)
 
-    status = tuple(Status(int(s)) for s in solution.status)
+    words = {int(s): Status(int(s)) for s in np.unique(solution.status)}
+    status = tuple(words[s] for s in solution.status.tolist())
     stats = {
         "method": name if change is None else change[0],
         "why": why if change is None else change[1],
@@ -195,7 +197,7 @@ def simulate(
     if wanted:
         times, x = times[-1:], solution.summary[:, None, 0, : model.n]
     found = {place[0]: _gathered(solution.summary, place, abs(t1 - t0)) for place in places}
-    steps = Interpolant(*solution.steps, y0.shape[0]) if dense else None
+    steps = Interpolant(*solution.steps, y0.shape[0], (t0, t1)) if dense else None
     bound = {}
     if certificate is not None:
         radius, word, why = bounding.error_bounds(certificate, model, t0, y0, times, solution.x, signal, p, rtol)
@@ -265,15 +267,16 @@ def _options(model, name, executor, dense, events, summary, callback, checkpoint
 
 def _run_auto(task):
     """Run, and give what is stiff to a stiff method: the solution, and (method, why) where it is not the one planned."""
-    stiff = [m for m in methods.METHODS.values() if m.kind == "stiff" and m.adaptive]
-    if not stiff or task.dt is not None:
+    watching = set(task.options) - {"scalars", "executor"}
+    stiff = [m for m in methods.METHODS.values() if m.kind == "stiff" and m.adaptive and (m.watched or not watching)]
+    if not stiff or task.dt is not None or "checkpoint" in watching:
         return methods.run(task), None
-    options = {**task.options, "halt_if_stiff": True}
-    solution = methods.run(task._replace(options=options))
+    solution = methods.run(task._replace(options={**task.options, "halt_if_stiff": True}))
     rows = np.flatnonzero(solution.status == Status.STIFF)
     if rows.size == 0:
         return solution, None
-    name = stiff[0].name
+    small = task.y0.shape[1] <= DENSE or len(stiff) == 1
+    name = stiff[0 if small else 1].name  # the table has the method for few states first
     options = {k: v for k, v in task.options.items() if k not in ("scalars", "executor")}
     if options.get("dense") or options.get("events"):
         rows = np.arange(len(task.y0))

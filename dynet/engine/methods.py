@@ -129,7 +129,7 @@ METHODS = {
         Method("heun", "explicit", 2, adaptive=True, fixed=True, module="explicit", watched=True),
         Method("rk4", "explicit", 4, adaptive=False, fixed=True, module="explicit", watched=True),
         Method("euler", "explicit", 1, adaptive=False, fixed=True, module="explicit", watched=True),
-        Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock"),
+        Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock", watched=True),
         Method("bdf", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
         Method("bdf_krylov", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
         Method("implicit_euler", "stiff", 1, adaptive=False, fixed=True, module="implicit_euler"),
