@@ -242,6 +242,10 @@ class Trajectory:
                 file.create_variable("t_stop", ("trajectory",), data=np.atleast_1d(self.t_stop))
                 file.attrs["stats"] = json.dumps(self.stats, default=str)
                 file.attrs["single"] = int(self.batch is None)
+                if self.error_bound is not None:
+                    bound = self.error_bound if self.batch is not None else self.error_bound[None]
+                    file.create_variable("error_bound", ("trajectory", "time"), data=bound)
+                    file.attrs["error_status"] = self.error_status
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -266,11 +270,18 @@ class Trajectory:
                 status = tuple(Status(int(s)) for s in file["status"][...])
                 labels = [s.decode() if isinstance(s, bytes) else str(s) for s in file["state"][...]]
                 stats, single = json.loads(file.attrs["stats"]), bool(file.attrs["single"])
+                bound = {}
+                if "error_bound" in file.variables:
+                    radius = file["error_bound"][...]
+                    bound = {
+                        "error_bound": radius[0] if single else radius,
+                        "error_status": str(file.attrs["error_status"]),
+                    }
         except (OSError, KeyError, ValueError) as error:
             raise ArgumentError("path", str(path), f"a trajectory written by Trajectory.save ({error})") from None
         if single:
-            return cls(t, x[0], status=status[0], t_stop=float(t_stop[0]), labels=labels, stats=stats)
-        return cls(t, x, status=status, t_stop=t_stop, labels=labels, stats=stats)
+            return cls(t, x[0], status=status[0], t_stop=float(t_stop[0]), labels=labels, stats=stats, **bound)
+        return cls(t, x, status=status, t_stop=t_stop, labels=labels, stats=stats, **bound)
 
     def plot(self, ax=None, states=None, **options):
         """Draw states over time; returns the matplotlib axes.

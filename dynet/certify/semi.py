@@ -125,7 +125,7 @@ class RangeClaim:
         """A proven bound; inf where the kernel is not kept."""
         if not self._valid():
             return math.inf
-        spread = self._spread_down()
+        spread = self._spread_down
         if spread is None and self.structure.n > _EXACT:
             return math.inf
         if spread is None or self.structure.n <= 40:
@@ -137,7 +137,7 @@ class RangeClaim:
         if not self._valid() or not math.isfinite(b):
             return False
         if not exact:
-            spread = self._spread_down()
+            spread = self._spread_down
             if spread is not None and self._eigenvalue[1] - Fraction(spread) <= Fraction(b):
                 return True
             if self.structure.n > 60:
@@ -146,7 +146,7 @@ class RangeClaim:
 
     def spread(self):
         """The least sum over pairs of rows, bounded from below, whether or not the kernel is kept; None for large systems."""
-        return self._spread_down()
+        return self._spread_down
 
     def lipschitz(self):
         """Not bounded here: a forward step of a seminorm is not offered."""
@@ -160,6 +160,7 @@ class RangeClaim:
     def _oriented(self):
         return transposed(self.structure) if self.p == 1 else self.structure
 
+    @cached_property
     def _spread_down(self):
         """A lower bound on the least sum over pairs of rows, or None where numbers or the size forbid it."""
         low = lower_bounds(self._oriented())
@@ -173,14 +174,15 @@ class RangeClaim:
             low = multiply_down(low, self.xi)  # then the quotient, down
             low = np.nextafter(low / self.xi[:, None], -np.inf)
         off = np.where(np.eye(n, dtype=bool), 0.0, low)
-        best = math.inf
+        best, positive = math.inf, bool(np.all(off >= 0))
         for i in range(n - 1):
             j = np.arange(i + 1, n)
             common = np.minimum(off[i], off[j])
             here = np.arange(len(j))
             common[:, i], common[here, j] = off[j, i], off[i, j]
-            size = np.abs(common).sum(axis=1)
-            best = min(best, float((common.sum(axis=1) - gamma(n + 4) * size - 1e-300).min()))
+            total = common.sum(axis=1)
+            size = total if positive else np.abs(common).sum(axis=1)
+            best = min(best, float((total - gamma(n + 4) * size * (1 + 1e-9) - 1e-300).min()))
         return best
 
     def _sparse_spread(self, low):

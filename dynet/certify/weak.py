@@ -108,11 +108,11 @@ def eigenvalue(structure, vector, left=False):
     tuple of Fraction, or None
         Exact.
     """
+    if not vector[0] or not np.isfinite(vector).all() or approximate_eigenvalue(structure, vector, left, 1e-9) is None:
+        return None  # far from an eigenvector: no need to be exact
     if left:
         structure = transposed(structure)
     v = [Fraction(float(x)) for x in vector]
-    if not v[0] or not np.isfinite(vector).all():
-        return None
     moved = [Fraction(x) for x in _product(structure.E, vector)]
     through = _product(structure.G, vector)  # what a shift along the vector does to the units
     low = high = Fraction(0)

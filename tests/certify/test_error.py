@@ -157,3 +157,14 @@ def test_the_estimate_recovers_an_exponential():
     x = np.stack([np.exp(-1.5 * t), np.exp(-1.5 * t)], axis=1)
     found = estimated(linear, dn.Norm("inf"), 1.5, t, x + 1e-3 * (t[:, None] > 0), None, "why")
     assert found.why == "why" and not found.certified and found.radius[-1] >= 1e-3
+
+
+def test_a_file_keeps_the_bound(tmp_path):
+    cert = dn.certify(linear, "inf")
+    for x0 in ([1.0, 0.0], [[1.0, 0.0], [0.0, 1.0]]):
+        run = dn.simulate(linear, x0, t=1.0, save=3, certificate=cert)
+        run.save(tmp_path / "run.nc")
+        again = dn.Trajectory.load(tmp_path / "run.nc")
+        assert np.array_equal(again.error_bound, run.error_bound) and again.error_status == "certified"
+    dn.simulate(linear, x0, t=1.0, save=3).save(tmp_path / "run.nc")
+    assert dn.Trajectory.load(tmp_path / "run.nc").error_bound is None

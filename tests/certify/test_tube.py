@@ -121,3 +121,29 @@ def test_a_figure_and_words():
 def test_wrong_arguments(arguments):
     with pytest.raises(ArgumentError):
         tube(**{"model": coupled, "box": ([0.0, 0.0], 1.0), "t": 1.0, **arguments})
+
+
+@pytest.mark.parametrize("steps", [1, 40])
+@pytest.mark.parametrize("rate", [1.0, 10.0, -10.0])
+def test_exponentials_of_either_sign_are_contained(steps, rate):
+    @dn.vector_field(n=2, params={"c": rate})
+    def growth(t, x, p, dx):
+        dx[0] = p.c * x[0]
+        dx[1] = p.c * x[1] - x[0]
+
+    for sign in (-1.0, 1.0):
+        found = tube(growth, ([sign, 0.0], [sign, 0.0]), 0.5, steps=steps, save=2)
+        exact = np.array([sign, -sign * 0.5]) * np.exp(rate * 0.5)
+        assert found.status.ok and found.contains(np.array([[sign, 0.0], exact])).all()
+        if steps == 40 and rate == 1.0:
+            assert found.width[-1].max() <= 0.1
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_slopes_count_only_for_faces_that_they_do_not_leave(sign):
+    @dn.vector_field(n=1)
+    def growth(t, x, p, dx):
+        dx[0] = 10.0 * x[0]
+
+    found = tube(growth, ([sign], [sign]), 0.5, steps=1, save=2)
+    assert found.contains(np.array([[sign], [sign * math.exp(5.0)]])).all()
