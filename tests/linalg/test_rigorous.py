@@ -164,3 +164,16 @@ def test_both_ways_to_factor_decide_alike(monkeypatch, large):
         assert not is_positive_definite(Q) and np.array_equal(Q, kept)
         assert is_positive_definite(Q + 1e-9 * np.trace(Q) * np.eye(n))
     assert not is_positive_definite(np.full((3, 3), 1e308)) and not is_positive_definite(-np.eye(3))
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([1.0, -1.0, 0.5, 2.0**-1000, 2.0**-1074, 2.0**1000, -(2.0**40)]), st.lists(FLOATS, min_size=1))
+def test_products_with_one_power_of_two_are_exact_or_bounded(power, values):
+    y = np.array(values)
+    down, up = multiply_down(np.full(y.shape, power), y), multiply_up(np.full(y.shape, power), y)
+    for low, high, value in zip(down, up, values, strict=True):
+        exact = Fraction(power) * Fraction(value)
+        assert np.isneginf(low) or Fraction(float(low)) <= exact
+        assert np.isposinf(high) or exact <= Fraction(float(high))
+        if exact == 0 or 1e-270 < abs(exact) < 1e299:
+            assert low == high
