@@ -253,10 +253,19 @@ def _product_with_error(x, y):
     """The product, and its exact error ``x y - product`` (Dekker); NaN, for any sign, where it cannot be represented."""
     with np.errstate(over="ignore", invalid="ignore"):
         product = x * y
-        a, b = _split(x), _split(y)
-        error = ((a[0] * b[0] - product) + a[0] * b[1] + a[1] * b[0]) + a[1] * b[1]
+        if _is_one_power_of_two(x):
+            error = product - product  # nothing is rounded; NaN where the product is not finite
+        else:
+            a, b = _split(x), _split(y)
+            error = ((a[0] * b[0] - product) + a[0] * b[1] + a[1] * b[0]) + a[1] * b[1]
     known = (np.abs(product) > _TINY) & np.isfinite(error)
     return product, np.where((x == 0) | (y == 0), 0.0, np.where(known, error, np.nan))
+
+
+def _is_one_power_of_two(x):
+    """Whether all entries of an array are the same power of two: slopes that end at 1, for instance."""
+    first = float(x.flat[0]) if x.size else 1.0
+    return abs(math.frexp(first)[0]) == 0.5 and bool(np.all(x == first))
 
 
 def _next(x, toward):

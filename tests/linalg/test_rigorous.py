@@ -169,3 +169,16 @@ def test_both_ways_to_factor_decide_alike(monkeypatch, large):
 def test_large_arrays_with_a_leading_axis_of_one():
     x = np.full((1, 2, 200_000), 0.1)
     assert np.array_equal(add_up(x, 0.2), np.full(x.shape, add_up(0.1, 0.2)))
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([1.0, -1.0, 0.5, 2.0**-1000, 2.0**-1074, 2.0**1000, -(2.0**40)]), st.lists(FLOATS, min_size=1))
+def test_products_with_one_power_of_two_are_exact_or_bounded(power, values):
+    y = np.array(values)
+    down, up = multiply_down(np.full(y.shape, power), y), multiply_up(np.full(y.shape, power), y)
+    for low, high, value in zip(down, up, values, strict=True):
+        exact = Fraction(power) * Fraction(value)
+        assert np.isneginf(low) or Fraction(float(low)) <= exact
+        assert np.isposinf(high) or exact <= Fraction(float(high))
+        if exact == 0 or 1e-270 < abs(exact) < 1e299:
+            assert low == high
