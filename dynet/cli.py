@@ -16,7 +16,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from . import __version__
-from .errors import ArgumentError, DynetError, Shown
+from .errors import ArgumentError, CertificateError, DynetError, Shown
 
 __all__ = ["app", "main"]
 
@@ -25,15 +25,19 @@ app = App(
     version=__version__,
     help="Simulate dynamical systems and prove that they contract: rate, norm, and a certificate that anyone can check.",
     help_epilogue="Start with: dynet run scenarios/quickstart.toml, or dynet new firing_rate > mine.toml",
+    default_parameter=Parameter(negative=(), show_default=False),
+    suppress_keyboard_interrupt=False,  # main answers it
 )
 
+File = Annotated[Path, Parameter(help="A scenario file (TOML).")]
 Files = Annotated[Path, Parameter(help="Scenario files (TOML).")]
 Sets = Annotated[
     tuple[str, ...], Parameter(name="--set", help="Change a value, as in --set model.weight=0.2; may be repeated.")
 ]
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print the result as JSON.")]
-Exact = Annotated[bool, Parameter(negative="", help="Prove it in exact rational arithmetic (slower).")]
-Out = Annotated[Path, Parameter(help="Where the folders of the runs go.")]
+Json = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.")]
+Exact = Annotated[bool, Parameter(help="Prove it in exact rational arithmetic (slower).")]
+Quiet = Annotated[bool, Parameter(help="Print the folders only.")]
+Out = Annotated[Path, Parameter(show_default=True, help="Where the folders of the runs go.")]
 
 
 def main(arguments=None):
@@ -67,40 +71,61 @@ def main(arguments=None):
         return 0
 
 
-@app.command
+@app.command(usage="Usage: dynet run FILE... [OPTIONS]")
 def run(
     *files: Files,
     out: Out = Path("runs"),
     set: Sets = (),
-    check: Annotated[bool, Parameter(negative="", help="Exit with 1 when an expectation fails.")] = False,
-    resume: Annotated[
-        bool, Parameter(negative="", help="Skip runs whose report is there, unchanged and passed.")
-    ] = False,
-    workers: Annotated[int, Parameter(help="How many scenarios run at the same time.")] = 1,
-    device: Annotated[str, Parameter(help="Where to compute: cpu.")] = "cpu",
-    quiet: Annotated[bool, Parameter(negative="", help="Print the folders only.")] = False,
+    check: Annotated[bool, Parameter(help="Exit with 1 when an expectation fails.")] = False,
+    resume: Annotated[bool, Parameter(help="Skip runs whose report is there, unchanged and passed.")] = False,
+    workers: Annotated[int, Parameter(show_default=True, help="How many scenarios run at the same time.")] = 1,
+    dask: Annotated[
+        str | None, Parameter(help="Run on a dask cluster that sees the same files: tcp://HOST:8786.")
+    ] = None,
+    device: Annotated[str, Parameter(show_default=True, help="Where to compute: cpu.")] = "cpu",
+    quiet: Quiet = False,
     json: Json = False,
 ):
     """Run scenarios: certify, simulate, draw; write one folder for each and print where it is."""
     if device != "cpu":
-        raise ArgumentError(
-            "--device", device, "where to compute; cuda is not built into this version", choices=["cpu"]
-        )
+        raise ArgumentError("--device", device, "cpu: this version of dynet does not compute anywhere else")
     if workers < 1:
         raise ArgumentError("--workers", workers, "at least 1")
-    scenarios = [_load(file, set) for file in _some(files)]
+    from .scenario.many import load, outcomes
+    from .scenario.report import read
+
+    scenarios = [load(file, set) for file in _some(files)]
     _distinct(scenarios, files, out)
     for scenario in scenarios:
         scenario.build()  # everything is valid before the first run starts
-    return _run_all(scenarios, files, out, set, check, resume, workers, quiet, json)
+    failed = wrong = False
+    todo = []
+    for scenario, file in zip(scenarios, files, strict=True):
+        if resume and _done(scenario, out):
+            if not quiet:
+                _say(f"{scenario.name}: done before, unchanged and passed")
+            print(_dumps(read(out / scenario.name)) if json else out / scenario.name, flush=True)
+        else:
+            todo.append((scenario, file))
+    for outcome in outcomes(todo, out, set, workers, dask, lambda name: _progress(name, quiet)):
+        if "error" in outcome:
+            wrong = bool(_complain(outcome["error"]))
+            continue
+        if not (quiet or json):
+            _say(outcome["text"])
+        print(_dumps(outcome["data"]) if json else outcome["folder"], flush=True)
+        failed |= not outcome["data"]["passed"]
+    return 2 if wrong else int(check and failed)
 
 
-@app.command
-def certify(file: Path, *, set: Sets = (), exact: Exact = False, json: Json = False):
+@app.command(usage="Usage: dynet certify FILE [OPTIONS]")
+def certify(file: File, /, *, set: Sets = (), exact: Exact = False, json: Json = False):
     """Certify the model of a scenario and check the proof. Exits with 0 when it is certified, otherwise with 1."""
-    scenario = _load(file, set)
-    built, table = scenario.build(), scenario.tables.certify
     from .certify import certify as search
+    from .scenario.many import load
+
+    scenario = load(file, set)
+    built, table = scenario.build(), scenario.tables.certify
 
     options = {} if table is None else {"kind": table.kind, "tol": table.tol}
     try:
@@ -112,34 +137,43 @@ def certify(file: Path, *, set: Sets = (), exact: Exact = False, json: Json = Fa
     return 0 if holds else 1
 
 
-@app.command
-def verify(certificate: Path, *, exact: Exact = False, json: Json = False):
+@app.command(usage="Usage: dynet verify CERTIFICATE [OPTIONS]")
+def verify(
+    certificate: Annotated[Path, Parameter(help="A certificate (JSON).")],
+    /,
+    *,
+    exact: Exact = False,
+    json: Json = False,
+):
     """Prove a certificate again from its file alone. Exits with 0: it holds; 1: it does not; 2: the file is unreadable."""
-    from .certify import Certificate
-    from .errors import CertificateError
-
-    try:
-        found = Certificate.from_json(certificate.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CertificateError(f"{certificate}: expected a certificate file: {error.strerror}") from None
-    except (CertificateError, UnicodeDecodeError) as error:
-        raise CertificateError(f"{certificate}: {error}") from None
+    found = _certificate(certificate)
     holds = bool(found) and found.check(exact=exact)
     if json:
-        _json(file=str(certificate), holds=holds, exact=exact, status=found.status, rate=_plain(found.rate),
-              norm=None if found.norm is None else str(found.norm))  # fmt: skip
+        rate = found.rate if abs(found.rate) < float("inf") else None  # JSON has no infinity
+        norm = None if found.norm is None else str(found.norm)
+        data = {
+            "file": str(certificate),
+            "holds": holds,
+            "exact": exact,
+            "status": found.status,
+            "rate": rate,
+            "norm": norm,
+        }
+        print(_dumps(data))
     else:
         print(f"{found}\n  check   {_checked(found, holds, exact)}")
     return 0 if holds else 1
 
 
-@app.command
+@app.command(usage="Usage: dynet check FILE... [OPTIONS]")
 def check(*files: Files, set: Sets = ()):
     """Check scenario files without running them; a file of a graph or a function is read too."""
+    from .scenario.many import load
+
     wrong = 0
     for file in _some(files):
         try:
-            model = _load(file, set).build().model
+            model = load(file, set).build().model
         except DynetError as error:
             wrong = _complain(error)
         else:
@@ -147,8 +181,8 @@ def check(*files: Files, set: Sets = ()):
     return wrong
 
 
-@app.command
-def show(result: Path, *, json: Json = False):
+@app.command(usage="Usage: dynet show RESULT [OPTIONS]")
+def show(result: Annotated[Path, Parameter(help="A folder, or a file that a run wrote.")], /, *, json: Json = False):
     """Show a result: the folder of a run, a trajectory (.nc), a certificate or a report (.json)."""
     if result.is_dir() or result.name == "report.json":
         from .scenario.report import read, render
@@ -159,13 +193,7 @@ def show(result: Path, *, json: Json = False):
     elif not result.is_file():
         raise ArgumentError("result", str(result), "an existing file, or the folder of a run")
     elif result.suffix == ".json":
-        from .certify import Certificate
-        from .errors import CertificateError
-
-        try:
-            found = Certificate.from_json(result.read_text(encoding="utf-8"))
-        except (CertificateError, UnicodeDecodeError) as error:
-            raise CertificateError(f"{result}: {error}") from None
+        found = _certificate(result)
         print(found.to_json() if json else found.explain())
     elif result.suffix == ".nc":
         from .trajectory import Trajectory
@@ -176,15 +204,15 @@ def show(result: Path, *, json: Json = False):
 
 
 @app.command
-def new(kind: str):
+def new(kind: Annotated[str, Parameter(help="A word from: dynet models.")], /):
     """Print a commented scenario for a kind of model; it runs as it stands."""
     from .scenario.template import template
 
     print(template(kind), end="")
 
 
-@app.command
-def models(kind: str | None = None, *, json: Json = False):
+@app.command(usage="Usage: dynet models [KIND] [OPTIONS]")
+def models(kind: Annotated[str | None, Parameter(help="Explain this one.")] = None, /, *, json: Json = False):
     """List the models, or explain one of them."""
     from .scenario.template import catalogue
 
@@ -214,8 +242,16 @@ def info(*, json: Json = False):
         print("\n".join(f"{key:<14} {value}" for key, value in found.items()))
 
 
-@app.command
-def figures(folder: Path = Path("scenarios/figures"), *, out: Out = Path("runs"), quiet: bool = False):
+@app.command(usage="Usage: dynet figures [FOLDER] [OPTIONS]")
+def figures(
+    folder: Annotated[Path, Parameter(show_default=True, help="Where the scenario files are.")] = Path(
+        "scenarios/figures"
+    ),
+    /,
+    *,
+    out: Out = Path("runs"),
+    quiet: Quiet = False,
+):
     """Run every scenario of a folder and compare with the numbers that it expects."""
     files = sorted(folder.rglob("*.toml")) if folder.is_dir() else []
     if not files:
@@ -223,18 +259,16 @@ def figures(folder: Path = Path("scenarios/figures"), *, out: Out = Path("runs")
     return run(*files, out=out, check=True, quiet=quiet)
 
 
-def _load(file, sets):
-    """A scenario file with the changes of ``--set``."""
-    from .scenario import Scenario
-    from .scenario.toml import parse_value
+def _certificate(path):
+    """The certificate in a file."""
+    from .certify import Certificate
 
-    scenario = Scenario.load(file)
-    for change in sets:
-        key, equals, value = change.partition("=")
-        if not equals or not key.strip():
-            raise ArgumentError("--set", change, "key=value, such as model.weight=0.2")
-        scenario = scenario.replace(key.strip(), parse_value(value.strip()))
-    return scenario
+    try:
+        return Certificate.from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CertificateError(f"{path}: expected a certificate file: {error.strerror}") from None
+    except (CertificateError, UnicodeDecodeError) as error:
+        raise CertificateError(f"{path}: {error}") from None
 
 
 def _some(files):
@@ -253,59 +287,6 @@ def _distinct(scenarios, files, out):
         seen[scenario.name] = file
 
 
-def _run_all(scenarios, files, out, sets, check, resume, workers, quiet, json):
-    failed = wrong = False
-    todo = []
-    for scenario, file in zip(scenarios, files, strict=True):
-        if resume and _done(scenario, out):
-            if not quiet:
-                _say(f"{scenario.name}: done before, unchanged and passed")
-            print(out / scenario.name)
-        else:
-            todo.append((scenario, file))
-    for outcome in _outcomes(todo, out, sets, workers, quiet):
-        if "error" in outcome:
-            wrong = bool(_complain(outcome["error"]))
-            continue
-        if not (quiet or json):
-            _say(outcome["text"])
-        print(_dumps(outcome["data"]) if json else outcome["folder"], flush=True)
-        failed |= not outcome["data"]["passed"]
-    return 2 if wrong else int(check and failed)
-
-
-def _outcomes(todo, out, sets, workers, quiet):
-    if workers == 1 or len(todo) < 2:
-        for scenario, _ in todo:
-            with _progress(scenario.name, quiet) as progress:
-                outcome = _outcome(scenario, out, progress)
-            yield outcome
-        return
-    import concurrent.futures
-    import multiprocessing
-
-    spawn = multiprocessing.get_context("spawn")  # a forked child would share the threads of the compiled code
-    with concurrent.futures.ProcessPoolExecutor(min(workers, len(todo)), mp_context=spawn) as pool:
-        try:
-            yield from pool.map(_in_worker, [file for _, file in todo], [out] * len(todo), [sets] * len(todo))
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _in_worker(file, out, sets):
-    return _outcome(_load(file, sets), out, None)
-
-
-def _outcome(scenario, out, progress):
-    """A run as plain values, which pass between processes."""
-    try:
-        report = scenario.run(out, progress=progress)
-    except DynetError as error:
-        return {"error": str(error)}
-    return {"text": str(report), "data": report.to_dict(), "folder": str(report.folder)}
-
-
 def _done(scenario, out):
     """Whether the folder of a scenario holds a passed report of just this scenario."""
     from .scenario.report import read
@@ -322,9 +303,9 @@ def _done(scenario, out):
 
 @contextlib.contextmanager
 def _progress(name, quiet):
-    """A progress bar on a terminal, nothing elsewhere."""
+    """A progress bar on a terminal, nothing elsewhere; but a run that reports its progress can be interrupted."""
     if quiet or not sys.stderr.isatty():
-        yield None
+        yield lambda stage, fraction: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -337,8 +318,11 @@ def _progress(name, quiet):
 
 def _show_trajectory(run, as_json):
     if as_json:
-        print(_dumps({"t": run.t.tolist(), "labels": run.labels, "final": [_plain(v) for v in run.final.ravel().tolist()],
-                      "shape": run.x.shape, "statuses": [s.word for s in run.statuses], "stats": run.stats}))  # fmt: skip
+        import numpy as np
+
+        final = np.where(np.isfinite(run.final), run.final, None).tolist()  # JSON has no nan
+        print(_dumps({"t": run.t.tolist(), "labels": run.labels, "final": final, "shape": run.x.shape,
+                      "statuses": [s.word for s in run.statuses], "stats": run.stats}))  # fmt: skip
         return
     print(run)
     stats = ", ".join(
@@ -361,16 +345,8 @@ def _checked(found, holds, exact):
     return f"FAILED, in {how}" if found else "nothing to check: it claims no contraction"
 
 
-def _plain(value):
-    return value if abs(value) < float("inf") else None
-
-
 def _dumps(value):
     return json.dumps(value, indent=1, default=str)
-
-
-def _json(**values):
-    print(_dumps(values))
 
 
 def _say(text):

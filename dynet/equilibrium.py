@@ -21,6 +21,7 @@ import numpy as np
 
 from .certify import certify
 from .certify.certificate import Certificate
+from .certify.search import is_about
 from .engine import fixed_point
 from .errors import ArgumentError, Shown, Status
 from .fields.base import VectorField, describe
@@ -53,6 +54,13 @@ class Equilibrium:
         Whether `error` is a proven bound: the certificate holds, and the rounding of the residual is bounded.
     method : str
     labels : tuple of str
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> rest = dn.equilibrium(dn.models.FiringRate([[-1.0, 0.5], [-0.75, 0.25]]), u=[0.5, 0.0], tol=1e-9)
+    >>> rest.certified, bool(rest.error <= 1e-9)
+    (True, True)
     """
 
     x: np.ndarray
@@ -146,6 +154,12 @@ def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate
         certificate = certify(model)
     elif not isinstance(certificate, Certificate):
         raise ArgumentError("certificate", certificate, "the result of dn.certify for this model")
+    elif certificate and not (is_about(certificate, model) and certificate.check()):
+        raise ArgumentError(
+            "certificate",
+            Shown(f"a certificate of {certificate.model}"),
+            f"one that is about {model} and passes its check",
+        )
     contracting = bool(certificate) and certificate.rate > 0
     if method == "forward" and not contracting:
         raise ArgumentError(
@@ -199,7 +213,11 @@ class _Problem:
             self.rounding_known = False
             rounding = np.zeros_like(value)
         with np.errstate(over="ignore", invalid="ignore"):
-            return self.norm.length(value) * _ROUNDING, self._length_of_bound(rounding) * _ROUNDING
+            length, bound = self.norm.length(value), self._length_of_bound(rounding)
+            if np.ndim(self.norm.weights) == 2:  # the product with the factor of P, and the factor itself, were rounded
+                loss = 16 * len(self.norm.weights) * 2.0**-53 * np.trace(self.norm.weights)
+                length = np.hypot(length, np.sqrt(loss) * np.linalg.norm(value, axis=-1))
+            return length * _ROUNDING, bound * _ROUNDING
 
     def _length_of_bound(self, bound):
         """The largest length of a vector whose entries are bounded by `bound` in modulus."""

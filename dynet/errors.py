@@ -15,7 +15,17 @@ __all__ = ["DynetError", "ArgumentError", "CertificateError", "MissingExtraError
 
 
 class DynetError(Exception):
-    """Root of every error that dynet raises on purpose."""
+    """Root of every error that dynet raises on purpose: catch this one to catch them all.
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> try:
+    ...     dn.load_graph("karate_klub")
+    ... except dn.DynetError as error:
+    ...     print(str(error).rpartition("; ")[2])
+    did you mean 'karate_club'?
+    """
 
 
 class ArgumentError(DynetError, ValueError):
@@ -58,15 +68,41 @@ class Shown(str):
 
 
 class ScenarioError(DynetError):
-    """A scenario file that cannot be used: names the file, the key path, the value and what was expected."""
+    """A scenario file that cannot be used: names the file, the key path, the value and what was expected.
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> try:
+    ...     dn.Scenario(model={"kind": "lorentz"}, simulate={"t": 1.0}).build()
+    ... except dn.errors.ScenarioError as error:
+    ...     print(str(error).rpartition("; ")[2])
+    did you mean 'lorenz'?
+    """
 
 
 class CertificateError(DynetError):
-    """A certificate file that cannot be read: tampered with, of an unknown version, or incomplete."""
+    """A certificate file that cannot be read: tampered with, of an unknown version, or incomplete.
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> try:
+    ...     dn.Certificate.from_json('{"format": "a recipe"}')
+    ... except dn.errors.CertificateError as error:
+    ...     print(error)
+    this is not a certificate: expected format 'dynet-certificate'
+    """
 
 
 class MissingExtraError(DynetError):
-    """An optional dependency that is not installed; the message gives the command that installs it."""
+    """An optional dependency that is not installed; the message gives the command that installs it.
+
+    Examples
+    --------
+    >>> print(MissingExtraError("reading MATPOWER cases", "grid"))
+    reading MATPOWER cases needs the optional dependency 'grid'; install it with: pip install "dynet-contraction[grid]"
+    """
 
     def __init__(self, what, extra):
         super().__init__(
@@ -102,10 +138,12 @@ class Status(enum.IntEnum):
     INTERRUPTED = 4
     MAX_ITERATIONS = 5
     PRECISION = 6
+    EVENT = 8
+    STIFF = 9
 
     @property
     def ok(self):
-        return self is Status.OK
+        return self in (Status.OK, Status.EVENT)
 
     @property
     def word(self):
@@ -132,4 +170,6 @@ _REMEDIES = {
     Status.MAX_ITERATIONS: "the iteration limit was reached before the tolerance; raise max_iterations or tol",
     Status.PRECISION: "rounding in double precision keeps the residual above what tol asks for; the bound that was "
     "reached is returned: raise tol, or scale the model",
+    Status.EVENT: "a terminal event ended it",
+    Status.STIFF: "stability, not accuracy, limits the steps: the problem is stiff; use a stiff method, or method='auto'",
 }

@@ -25,7 +25,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["VECTORISED", "cos", "exp", "logistic", "rough_power", "sin", "sincos", "tanh"]
+__all__ = ["VECTORISED", "cos", "exp", "logistic", "rough_exp2", "rough_log2", "rough_power", "sin", "sincos", "tanh"]
 
 _FASTMATH = {"contract", "nsz", "arcp"}
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to the nearest integer, which then lies in the low bits
@@ -188,12 +188,17 @@ def logistic(x):
 
 
 @_inline
-def rough_power(x, a):
-    """``x**a`` for x > 0 within a third of a percent: enough for a step-size controller, and vectorisable."""
+def rough_log2(x):
+    """The logarithm to base 2 of x > 0 within 0.003: enough for a step-size controller, and vectorisable."""
     i = _bits(x)
     e = ((i >> 52) & 0x7FF) - 1023
     m = _float((i & 0xFFFFFFFFFFFFF) | 0x3FF0000000000000)
-    z = a * (e + (-2.153620718 + m * (3.047884161 + m * (-1.051875031 + m * 0.158248664))))
+    return e + (-2.153620718 + m * (3.047884161 + m * (-1.051875031 + m * 0.158248664)))
+
+
+@_inline
+def rough_exp2(z):
+    """``2**z`` within a part in 17,000, for z within -60 and 60 and clipped there; vectorisable."""
     z = -60.0 if z < -60.0 else z
     z = 60.0 if z > 60.0 else z
     q = z + _MAGIC
@@ -201,6 +206,12 @@ def rough_power(x, a):
     r = z - (q - _MAGIC)
     p = 1.0 + r * (0.693147 + r * (0.240227 + r * (0.0555041 + r * 0.00961813)))
     return _float(_bits(p) + (n << 52))
+
+
+@_inline
+def rough_power(x, a):
+    """``x**a`` for x > 0 within a third of a percent."""
+    return rough_exp2(a * rough_log2(x))
 
 
 VECTORISED = {f.__name__: f for f in (sin, cos, exp, tanh, logistic, sincos)}

@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from .engine import explicit, tableaus
+from .engine import methods
 from .errors import ArgumentError, Shown, Status
 from .fields.base import VectorField, describe
 from .fields.signal import PerLane
@@ -19,7 +19,7 @@ from .trajectory import Trajectory
 
 __all__ = ["simulate", "METHODS"]
 
-METHODS = tuple(tableaus.TABLEAUS)
+METHODS = tuple(methods.METHODS)
 _LEAST_RTOL = 1e-13  # ten times the rounding of a step's sums: below it an error estimate is noise
 
 
@@ -115,28 +115,13 @@ def simulate(
         threads = (os.cpu_count() or 1) if y0.size * (t1 - t0 > 0) > 20_000 else 1
 
     started = time.perf_counter()
-    block = model.block(signal)
+    model.block(signal)  # compiled, and kept in the code store
     compiled = time.perf_counter()
     monitor = np.zeros(2)
-
-    def work():
-        return explicit.integrate(
-            block,
-            y0,
-            p,
-            t0,
-            t1,
-            times,
-            name,
-            rtol=float(rtol),
-            atol=float(atol),
-            dt=dt,
-            max_steps=int(max_steps),
-            threads=threads,
-            monitor=monitor,
-        )
-
-    solution = work() if progress is None else _watched(work, monitor, progress)
+    task = methods.Task(
+        model, signal, name, y0, p, t0, t1, times, float(rtol), float(atol), dt, int(max_steps), threads, monitor, {}
+    )  # fmt: skip
+    solution = methods.run(task) if progress is None else _watched(lambda: methods.run(task), monitor, progress)
     finished = time.perf_counter()
 
     status = tuple(Status(int(s)) for s in solution.status)
@@ -201,10 +186,10 @@ def _method(method, dt):
         return "dopri5" if dt is None else "rk4"
     if method not in METHODS:
         raise ArgumentError("method", method, "the name of a method", choices=("auto", *METHODS))
-    adaptive = tableaus.TABLEAUS[method].error is not None
-    if adaptive and dt is not None:
+    known = methods.METHODS[method]
+    if dt is not None and not known.fixed:
         raise ArgumentError("dt", dt, f"None: {method} chooses its own steps; set rtol and atol, or method='rk4'")
-    if not adaptive and dt is None:
+    if dt is None and not known.adaptive:
         raise ArgumentError("dt", dt, f"a step: {method} has a fixed step")
     return method
 
@@ -286,4 +271,5 @@ def _watched(work, monitor, progress):
         raise
     if "error" in result:
         raise result["error"]
+    progress(float(monitor[0]))
     return result["value"]

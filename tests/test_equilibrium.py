@@ -1,5 +1,7 @@
 """equilibrium: the bound on the error is never smaller than the error."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -41,6 +43,92 @@ def test_the_error_bound_holds(seed, kind, activation, tol):
     assert eq.certified and eq.status is Status.OK and eq.error <= tol
     true = reference(model, eq.x)
     assert eq.norm.length(np.asarray(eq.x - true, dtype=float)) <= eq.error
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    norm=st.sampled_from([1, 2, "inf", "diagonal", "full"]),
+    method=st.sampled_from(["forward", "newton"]),
+)
+def test_the_error_bound_holds_in_every_norm(seed, norm, method):
+    random = np.random.default_rng(seed)
+    S = random.normal(size=(4, 4))
+    S = (S + S.T) / 2 * 0.3
+    S -= np.eye(4) * max(0.0, np.linalg.eigvalsh(S)[-1] - 0.6)
+    model = dn.models.FiringRate(S, input=random.normal(size=4))
+    if norm == "full":  # optimal for symmetric weights
+        norm = dn.certify(model, 2).norm
+    elif norm == "diagonal":
+        norm = dn.Norm(2, random.uniform(0.9, 1.0, 4))
+    certificate = dn.certify(model, norm)
+    if not (certificate and certificate.rate > 1e-3):
+        return
+    eq = dn.equilibrium(model, certificate=certificate, tol=1e-9, method=method)
+    assert eq.certified and eq.norm == certificate.norm and eq.error <= 1e-9 and eq.status is Status.OK
+    assert eq.norm.length(np.asarray(eq.x - reference(model, eq.x), dtype=float)) <= eq.error
+
+
+def test_the_error_bound_holds_against_fifty_digits():
+    """The extended precision of some machines is that of a double; balls of fifty digits are what they say."""
+    flint = pytest.importorskip("flint")
+    before, flint.ctx.dps = flint.ctx.dps, 50
+    try:
+        for seed in range(3):
+            model = network(seed, n=3)
+            eq = dn.equilibrium(model, tol=1e-12)
+            A, u = ([[flint.arb(v) for v in row] for row in m] for m in (model.G.tolist(), [model.input(0.0).tolist()]))
+            x = [flint.arb(v) for v in eq.x.tolist()]
+            for _ in range(600):  # averaged, as the certificate is in a norm of rows or columns
+                z = [sum(a * v for a, v in zip(row, x, strict=True)) + w for row, w in zip(A, u[0], strict=True)]
+                x = [(v + w.tanh()) / 2 for v, w in zip(x, z, strict=True)]
+            assert max(v.rad() for v in x) < 1e-40 and eq.norm.p in (1, np.inf)
+            weights = [flint.arb(w) for w in eq.norm.weights.tolist()]
+            apart = [abs(v - flint.arb(w)) for v, w in zip(x, eq.x.tolist(), strict=True)]
+            if eq.norm.p == 1:
+                assert sum(d * w for d, w in zip(apart, weights, strict=True)) <= flint.arb(eq.error)
+            else:
+                assert all(d / w <= flint.arb(eq.error) for d, w in zip(apart, weights, strict=True))
+    finally:
+        flint.ctx.dps = before
+
+
+def test_the_iteration_stops_where_the_residual_proves_the_tolerance():
+    model = network(6)
+    certificate = dn.certify(model)
+    for tol in (1e-2, 1e-5, 1e-8):
+        eq = dn.equilibrium(model, certificate=certificate, tol=tol)
+        goal = certificate.rate * tol
+        assert certificate.norm.length(model.rhs(0.0, eq.x)) <= eq.residual * (1 + 1e-12) <= goal * (1 + 1e-11)
+        assert eq.error == pytest.approx(eq.residual / certificate.rate, rel=1e-9)
+        if eq.iterations:  # and not much later: sixteen steps before it did not
+            alpha, _ = certificate.step()
+            x = np.zeros(5)
+            for _ in range(eq.iterations - 16):
+                x = x + alpha * model.rhs(0.0, x)
+            assert certificate.norm.length(model.rhs(0.0, x)) > goal * (1 - 1e-9)
+
+
+def test_a_certificate_of_another_model_or_a_false_one_is_refused():
+    model = network(7)
+    certificate = dn.certify(model)
+    back = dn.Certificate.from_json(certificate.to_json())
+    assert dn.equilibrium(model, certificate=back).certified
+    for other in (
+        network(8),
+        network(7, n=4),
+        network(7, kind="Hopfield"),
+        network(7).replace(weight=2.0),
+        dn.models.Lorenz(),
+    ):
+        with pytest.raises(ArgumentError, match="certificate=.*is about"):
+            dn.equilibrium(other, certificate=certificate)
+    steeper = network(7).replace(activation=dn.Activation("steep", np.tanh, slopes=(0.0, 1.5)))
+    with pytest.raises(ArgumentError, match="certificate="):
+        dn.equilibrium(steeper, certificate=certificate)
+    assert dn.equilibrium(network(7).replace(activation="logistic"), certificate=certificate).certified
+    with pytest.raises(ArgumentError, match="passes its check"):
+        dn.equilibrium(model, certificate=replace(certificate, rate=2 * certificate.rate))
 
 
 def test_newton_gives_the_same_equilibrium_with_the_same_kind_of_bound():

@@ -149,6 +149,14 @@ def test_the_power_of_the_step_size_controller():
         assert 0 < fast.rough_power(x, -0.1) < 2e18
 
 
+def test_its_two_halves():
+    x = 10.0 ** np.random.default_rng(3).uniform(-30, 30, 4000)
+    assert max(abs(fast.rough_log2(v) - np.log2(v)) for v in x) < 3e-3
+    z = np.linspace(-60, 60, 4001)
+    assert np.max(np.abs(np.array([fast.rough_exp2(v) for v in z]) / 2**z - 1)) < 1 / 17_000
+    assert fast.rough_exp2(-1e9) == fast.rough_exp2(-60.0) and fast.rough_exp2(np.inf) == fast.rough_exp2(60.0)
+
+
 def test_the_table_of_replacements():
     assert set(fast.VECTORISED) == {"sin", "cos", "exp", "tanh", "logistic", "sincos"}
     assert all(getattr(fast, name) is f for name, f in fast.VECTORISED.items())

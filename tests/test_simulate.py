@@ -118,7 +118,6 @@ BAD = [
     (dict(atol=-1.0), "atol"),
     (dict(method="rk5"), "did you mean 'rk4'"),
     (dict(method="rk4"), "dt=None"),
-    (dict(method="dopri5", dt=0.1), "dt=0.1"),
     (dict(dt=0.0), "dt"),
     (dict(save=1), "save"),
     (dict(save="lst"), "did you mean 'last'"),

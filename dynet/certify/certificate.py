@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from ..errors import ArgumentError
 from ..linalg.norms import Norm
 from .steps import best_forward_step
 
@@ -41,8 +42,9 @@ class Certificate:
         The certified contraction rate, 1/time; the one-sided Lipschitz constant is at most ``-rate``.
     norm : Norm or None
     bounds : tuple of float
-        Lower and upper bound on the least one-sided Lipschitz constant that any weights of the same p can reach; the lower
-        one is ``-inf`` where none is known.
+        Lower and upper bound on the least log norm, maximal over all slopes in the declared intervals, that any diagonal
+        weights of the same p can reach; the lower one is ``-inf`` where none is known. They are bounds of the search:
+        :meth:`check` proves the rate, not that it is the best.
     reason : str
         In words, what holds, or why nothing does.
     region : str
@@ -99,12 +101,14 @@ class Certificate:
         bool
             True is a proof of ``osLip <= -rate``. A certificate whose status is not ``certified`` has nothing to prove.
         """
-        if self.claim is None or self.status != "certified" or self.norm != self.claim.norm():
+        if self.claim is None or self.status != "certified":
             return False
-        fresh = replace(
-            self.claim, structure=replace(self.claim.structure)
-        )  # nothing that the search computed is reused
-        return bool(fresh.holds(-self.rate, exact=exact))
+        # nothing that the search computed is reused
+        fresh = replace(self.claim, structure=replace(self.claim.structure))
+        try:
+            return bool(fresh.holds(-self.rate, exact=exact) and self.norm == fresh.norm())
+        except ArgumentError:  # the witness is no weight of a norm
+            return False
 
     def step(self):
         """The best step of the forward iteration ``x + alpha F(x)``, and the factor by which it contracts.
@@ -141,20 +145,42 @@ class Certificate:
         return "\n".join(lines)
 
     def plot(self, ax=None, rows=60):
-        """Draw the slack of each row (or the weights where there are no rows); returns the matplotlib axes."""
+        """Draw the value of each row under the bound (the matrix P where there are no rows).
+
+        Parameters
+        ----------
+        ax : matplotlib axes, optional
+        rows : int
+            How many of the tightest rows to draw.
+
+        Returns
+        -------
+        matplotlib axes
+        """
         if ax is None:
             import matplotlib.pyplot as plt
 
-            ax = plt.figure().add_subplot()
+            ax = plt.figure(figsize=(3.4, 2.4), layout="constrained").add_subplot()
+        ax.set_title(f"{self.model}: {self.verdict()}", fontsize=9)
         if self.claim is not None and hasattr(self.claim, "quotients"):
             values = np.sort(self.claim.quotients())[::-1][:rows]
-            ax.bar(np.arange(values.size), values, width=0.8)
-            ax.axhline(-self.rate, color="k", lw=1.0)
+            rank = np.arange(1, values.size + 1)
+            ax.plot(rank, values, "o", ms=3, color="#0072B2", label="rows of the log norm")
+            ax.axhline(-self.rate, color="#D55E00", lw=1.5, label=f"bound {0.0 - self.rate:.4g}")
+            ax.axhline(0.0, color="0.6", lw=0.8, ls=":")
             ax.set_xlabel("row, tightest first")
-            ax.set_ylabel("log norm of the row")
+            ax.set_ylabel("value (1/time)")
+            ax.legend(fontsize=7, loc="best")
         elif self.norm is not None and self.norm.weights is not None:
-            ax.imshow(np.atleast_2d(self.norm.weights))
-            ax.set_xlabel("state")
+            P = np.atleast_2d(self.norm.weights)
+            size = np.abs(P).max()
+            image = ax.imshow(P, cmap="PuOr", vmin=-size, vmax=size)
+            ax.figure.colorbar(image, ax=ax, label="entry of P")
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.get_major_locator().set_params(integer=True)
+                axis.set_label_text("state")
+        else:
+            ax.set_axis_off()
         return ax
 
     def to_json(self):

@@ -40,12 +40,15 @@ from ..linalg.rigorous import (
     is_positive_definite_exact,
     multiply_up,
     quotient_up,
+    rows_with_entries,
 )
 from .lure import LureStructure
 
 __all__ = ["CLAIMS", "DiagonalClaim", "QuadraticClaim", "RowsClaim"]
 
+LARGEST = float(np.finfo(float).max)
 _SMALL = 2_000  # entries up to which the least bound is found in exact arithmetic
+LEAST_WEIGHT, LARGEST_WEIGHT = 1e-100, 1e100  # products of weights with anything of use neither vanish nor overflow
 _DECIDE = 200_000  # entries up to which exact arithmetic decides where floats cannot
 
 
@@ -60,14 +63,15 @@ class _QuotientClaim:
 
     def holds(self, b, exact=False):
         """Whether the inequality holds with bound b; a True is a proof."""
-        if not self._witness_is_valid() or not math.isfinite(b):
+        if not self._is_well_formed() or not math.isfinite(b):
             return False
         if not exact:
             quotients = self.quotients()
             if np.all(quotients <= b):
                 return True
             near = 64 * UNIT * (np.abs(quotients).max() + 1) * self.structure.n
-            if quotients.max() > b + near or self._entries() > _DECIDE:
+            hopeless = quotients.max() > b + near and self._entries() > _SMALL
+            if hopeless or self._entries() > _DECIDE:
                 return False
         limit = Fraction(b)
         return all(q <= limit for q in self.exact_quotients())
@@ -75,9 +79,15 @@ class _QuotientClaim:
     def _entries(self):
         return sum(getattr(m, "nnz", np.size(m)) for m in (self.structure.E, self.structure.F, self.structure.G))
 
-    def _witness_is_valid(self):
-        vectors = [v for v in self.witness().values()]
-        return all(v.shape == (self.structure.n,) and np.all((v >= 1e-100) & (v <= 1e100)) for v in vectors)
+    def _is_well_formed(self):
+        vectors = list(self.witness().values())
+        return _is_sound(self.structure) and all(
+            isinstance(v, np.ndarray)
+            and v.dtype == np.float64
+            and v.shape == (self.structure.n,)
+            and np.all((v >= LEAST_WEIGHT) & (v <= LARGEST_WEIGHT))
+            for v in vectors
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +98,9 @@ class RowsClaim(_QuotientClaim):
     p: float
     eta: np.ndarray
     kind = "rows"
+
+    def _is_well_formed(self):
+        return self.p in (1, math.inf) and super()._is_well_formed()
 
     def witness(self):
         return {"eta": self.eta}
@@ -138,9 +151,10 @@ class DiagonalClaim(_QuotientClaim):
         pv = multiply_up(self.weights, self.v)
         forward, backward = off @ self.v, back @ pv
         terms = (np.diff(off.indptr) + np.diff(back.indptr)) if hasattr(off, "indptr") else 2 * off.shape[1]
-        total = (self.weights * forward + backward) * (1 + 2 * (terms + 6) * UNIT) + 1e-290
+        # 1e-290 covers underflow, in `forward` before it is multiplied by a weight that may be large
+        total = (self.weights * (forward + 1e-290) + backward) * (1 + 2 * (terms + 6) * UNIT) + 1e-290
         quotient = np.nextafter(np.nextafter(total / (2 * self.weights * self.v), np.inf) * (1 + 4 * UNIT), np.inf)
-        present = np.asarray((off != 0).sum(axis=1) + (back != 0).sum(axis=1)).ravel() > 0
+        present = rows_with_entries(off) | rows_with_entries(back)
         return add_up(majorant.high, np.where(present, quotient, 0.0))
 
     def exact_quotients(self):
@@ -173,7 +187,7 @@ class QuadraticClaim:
     @staticmethod
     def applies(structure):
         """Whether the structure is of the kind that the inequality is about: slopes shared, none of them negative."""
-        return structure.exact and bool(np.all(structure.slopes()[0] >= 0))
+        return structure.shared in ("rows", "columns") and bool(np.all(structure.slopes()[0] >= 0))
 
     def witness(self):
         return {"P": self.P}
@@ -195,9 +209,9 @@ class QuadraticClaim:
         L = np.linalg.cholesky(self.P)
         inner = np.linalg.solve(L, np.linalg.solve(L, (PE + PE.T) / 2 + (N.T * H) @ N / 4).T)
         values = np.linalg.eigvalsh((inner + inner.T) / 2)
-        spread = np.linalg.eigvalsh(self.P)
-        hair = np.abs(values).max() * spread[-1] / spread[0] * 1e-15
-        while hair < 1e-2 * np.abs(values).max():
+        size = self._row_sums(0.0, *(np.abs(x) for x in (self.P, E, A)), H).max() / np.linalg.eigvalsh(self.P)[0]
+        hair = size * 1e-15 if size > 0 else math.inf
+        while hair < 1e-2 * size:
             hair *= 8
             if self.holds(float(values[-1] + hair)):
                 return float(values[-1] + hair)
@@ -209,16 +223,20 @@ class QuadraticClaim:
     def holds(self, b, exact=False):
         """Whether the matrix of the claim is positive definite; a True is a proof."""
         P, n = self.P, self.structure.n
-        symmetric = P.shape == (n, n) and np.isfinite(P).all() and np.array_equal(P, P.T)
-        if not symmetric or not math.isfinite(b) or not self.applies(self.structure):
+        symmetric = P.shape == (n, n) and P.dtype == np.float64 and np.isfinite(P).all() and np.array_equal(P, P.T)
+        if not symmetric or not math.isfinite(b) or not _is_sound(self.structure) or not self.applies(self.structure):
             return False
         if exact:
             return is_positive_definite_exact([[Fraction(x) for x in row] for row in P]) and self._holds_exactly(b)
         E, A = self._parts()
         H, N = self.structure.slopes()[1], self._factor(A)
         PE = _times(P, E)
-        Q = b * P - (PE + PE.T) / 2 - (N.T * H) @ N / 4
-        error = gamma(4 * n + 20) * (self._row_sums(b, np.abs(P), np.abs(E), np.abs(A), H).max() * (1 + 1e-9))
+        half = np.sqrt(H)[:, None] * N  # a product with its own transpose takes half the time
+        Q = b * P - (PE + PE.T) / 2 - half.T @ half / 4
+        sizes = [np.abs(x) for x in (P, E, A)]
+        error = gamma(4 * n + 20) * (self._row_sums(b, *sizes, H).max() * (1 + 1e-9))
+        # each of at most n**2 + 4 n products that underflow in an entry of Q is off by 5e-324 times what multiplies it
+        error += 1e-300 * n**4 * (1 + abs(b) + H.max()) * np.prod([1 + x.max() for x in sizes]) ** 2
         return is_positive_definite(P) and is_positive_definite((Q + Q.T) / 2, error)
 
     def _row_sums(self, b, P, E, A, H):
@@ -252,16 +270,27 @@ class QuadraticClaim:
         return is_positive_definite_exact(Q)
 
     def lipschitz(self):
-        """``norm(E) + max(h) norm(A)`` in the same norm, in floating point with a margin; used for steps only."""
+        """``norm(E) + max(h) norm(A)`` in the same norm, with a margin for the rounding of the norms of matrices."""
         E, A = self._parts()
         norm = self.norm()
         slope = self.structure.slopes()[1].max()
-        spread = np.linalg.cond(self.P) ** 0.5
+        condition = np.linalg.cond(self.P)
+        margin = 16 * len(self.P) * UNIT * condition  # relative error of the least singular value
+        if not margin < 0.5:
+            return math.inf
         linear = norm.induced(np.diag(E) if E.ndim == 1 else E)
-        return float((linear + slope * np.linalg.norm(A, 2) * spread) * (1 + 1e-9))
+        return float((linear + slope * np.linalg.norm(A, 2) * condition**0.5) * (1 + 1e-9 + 2 * margin))
 
 
 CLAIMS = {claim.kind: claim for claim in (RowsClaim, DiagonalClaim, QuadraticClaim)}
+
+
+def _is_sound(structure):
+    try:
+        structure.check()
+    except (ValueError, AttributeError, TypeError):
+        return False
+    return True
 
 
 def _times(P, E):
@@ -271,5 +300,8 @@ def _times(P, E):
 
 def _float_up(value):
     """The least float that is not below a Fraction."""
-    near = float(value)
+    try:
+        near = float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -LARGEST
     return near if Fraction(near) >= value else math.nextafter(near, math.inf)

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 
-from ..errors import ArgumentError, CertificateError, nearest
+from ..errors import CertificateError, nearest
 from ..linalg.norms import Norm
 from .certificate import STATUSES, Certificate
 from .claims import CLAIMS
@@ -24,6 +24,8 @@ from .lure import LureStructure
 
 __all__ = ["FORMAT", "VERSION", "from_json", "to_json"]
 
+KINDS = ("strong", "weak", "none")
+_MATRICES = ("E", "F", "G", "lo", "hi")
 FORMAT, VERSION = "dynet-certificate", 1
 _FIELDS = (
     "format",
@@ -62,7 +64,7 @@ def to_json(certificate):
         body["claim"] = {
             "kind": c.claim.kind,
             "witness": {k: _pack(v) for k, v in c.claim.witness().items()},
-            "field": {"form": "lure", **{k: _pack(getattr(s, k)) for k in ("E", "F", "G", "lo", "hi")}},
+            "field": {"form": "lure", **{k: _pack(getattr(s, k)) for k in _MATRICES}},
         }
         if hasattr(c.claim, "p"):
             body["claim"]["p"] = _hex(c.claim.p)
@@ -79,20 +81,14 @@ def from_json(text):
         Names what is wrong: not JSON, another format or version, a field missing or unknown, a digest that does not fit.
     """
     try:
-        body = json.loads(text)
-    except (json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+        body = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, TypeError, RecursionError) as error:
         raise CertificateError(f"the certificate is not readable JSON: {error}") from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise CertificateError(f"this is not a certificate: expected format {FORMAT!r}")
-    if body.get("version") != VERSION:
+    if type(body.get("version")) is not int or body["version"] != VERSION:
         raise CertificateError(f"version={body.get('version')!r}: expected {VERSION}; a newer dynet may read this file")
-    for name in _FIELDS:
-        if name not in body:
-            raise CertificateError(f"the field {name!r} is missing")
-    for name in body:
-        if name not in _FIELDS:
-            word = nearest(name, _FIELDS)
-            raise CertificateError(f"unknown field {name!r}" + (f"; did you mean {word!r}?" if word else ""))
+    _check_fields(body, _FIELDS)
     digest = _digest({k: v for k, v in body.items() if k != "digest"})
     if digest != body["digest"]:
         raise CertificateError(
@@ -100,32 +96,67 @@ def from_json(text):
         )
     try:
         return _build(body)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArgumentError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError, MemoryError) as error:
         raise CertificateError(f"the certificate is malformed: {error}") from None
+
+
+def _once(pairs):
+    """A JSON object in which no name stands twice: readers would differ in which value they take."""
+    body = dict(pairs)
+    if len(body) < len(pairs):
+        raise ValueError(f"a name stands twice among {[name for name, _ in pairs]}")
+    return body
+
+
+def _check_fields(body, fields, where=""):
+    for name in fields:
+        if name not in body:
+            raise CertificateError(f"the field {where + name!r} is missing")
+    for name in body:
+        if name not in fields:
+            word = nearest(name, fields)
+            raise CertificateError(f"unknown field {where + name!r}" + (f"; did you mean {word!r}?" if word else ""))
 
 
 def _build(body):
     if body["status"] not in STATUSES:
         raise ValueError(f"status {body['status']!r}")
+    if body["kind"] not in KINDS:
+        raise ValueError(f"kind {body['kind']!r}")
+    for name in ("model", "region", "reason"):
+        if not isinstance(body[name], str):
+            raise ValueError(f"{name} is not a text")
     norm = body["norm"]
     if norm is not None:
+        _check_fields(norm, ("p", "weights"), "norm.")
         norm = Norm(float.fromhex(norm["p"]), _unpack(norm["weights"]))
     claim = body["claim"]
     if claim is not None:
+        kind = CLAIMS[claim["kind"]]
+        has_order = "p" in kind.__dataclass_fields__
+        _check_fields(claim, ("kind", "witness", "field", *(["p"] if has_order else [])), "claim.")
+        _check_fields(claim["field"], ("form", *_MATRICES), "claim.field.")
         if claim["field"]["form"] != "lure":
             raise ValueError(f"form {claim['field']['form']!r}")
-        structure = LureStructure(**{k: _unpack(claim["field"][k]) for k in ("E", "F", "G", "lo", "hi")})
+        structure = LureStructure(**{k: _unpack(claim["field"][k]) for k in _MATRICES})
         structure.check()
         parts = {k: _unpack(v) for k, v in claim["witness"].items()}
-        if "p" in claim:
+        if has_order:
             parts["p"] = float.fromhex(claim["p"])
-        claim = CLAIMS[claim["kind"]](structure, **parts)
+        claim = kind(structure, **parts)
+        claim.norm()  # raises where the witness is no weight of a norm
     lower, upper = (float.fromhex(b) for b in body["bounds"])
     rate = float.fromhex(body["rate"])
-    if math.isnan(rate):
-        raise ValueError("rate is not a number")
+    if math.isnan(rate) or not lower <= upper:
+        raise ValueError("rate and bounds are not in order")
+    if body["status"] == "certified" and (claim is None or upper != -rate or body["kind"] != _kind(rate)):
+        raise ValueError("what is said to be certified contradicts itself in kind, rate and bounds, or lacks a claim")
     return Certificate(body["status"], body["kind"], rate, norm, (lower, upper), body["reason"], body["region"],
                        body["model"], claim)  # fmt: skip
+
+
+def _kind(rate):
+    return "strong" if rate > 0 else "weak" if rate == 0 else "none"
 
 
 def _digest(body):
@@ -149,17 +180,21 @@ def _pack(array):
     return {"shape": list(array.shape), "type": kind, "data": base64.b64encode(array.astype(kind).tobytes()).decode()}
 
 
-def _unpack(packed):
+def _unpack(packed, kind="<f8"):
     if packed is None:
         return None
     if "indptr" in packed:
         from scipy.sparse import csr_array
 
-        parts = (_unpack(packed["values"]), _unpack(packed["indices"]), _unpack(packed["indptr"]))
+        _check_fields(packed, ("shape", "indptr", "indices", "values"), "array.")
+        parts = (_unpack(packed["values"]), _unpack(packed["indices"], "<i8"), _unpack(packed["indptr"], "<i8"))
         matrix = csr_array(parts, shape=tuple(packed["shape"]))
         matrix.check_format(full_check=True)
         return matrix
-    if packed["type"] not in ("<f8", "<i8"):
-        raise ValueError(f"array type {packed['type']!r}")
-    array = np.frombuffer(base64.b64decode(packed["data"], validate=True), dtype=packed["type"])
-    return array.reshape(packed["shape"]).astype(packed["type"][1:])
+    _check_fields(packed, ("shape", "type", "data"), "array.")
+    if packed["type"] != kind:
+        raise ValueError(f"array type {packed['type']!r}, not {kind!r}")
+    array = np.frombuffer(base64.b64decode(packed["data"], validate=True), dtype=kind)
+    if list(array.reshape(packed["shape"]).shape) != packed["shape"]:
+        raise ValueError(f"shape {packed['shape']!r}")
+    return array.reshape(packed["shape"]).astype(kind[1:])

@@ -10,8 +10,9 @@ moduli is convex in each slope, so its maximum is at an end of the interval:
   a *choice* between two Metzler matrices;
 - in the other two cases the entries are independent, and one Metzler matrix, their entrywise maximum, is attained.
 
-Both are exact maxima over the hypercube of slopes, for any matrix E. Where neither F nor G is diagonal, the entrywise
-interval of J gives a majorant that is sound and may not be attained.
+Both are exact maxima over the hypercube of slopes, for any matrix E. A single unit (m = 1) is one slope that all entries
+share: again a choice, in both norms. In all other cases the entrywise interval of J gives a majorant that is sound and may
+not be attained.
 
 References
 ----------
@@ -21,7 +22,7 @@ Davydov, Proskurnikov, Bullo, Non-Euclidean contractivity of recurrent neural ne
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 
@@ -58,6 +59,10 @@ class Majorant:
 
     def transposed(self):
         """The majorant of the transposed Jacobians."""
+        return self._turned
+
+    @cached_property
+    def _turned(self):
         return Majorant(self.off.T if isinstance(self.off, np.ndarray) else self.off.T.tocsr(), self.high, self.low)
 
 
@@ -83,8 +88,11 @@ class LureStructure:
         return self.E.shape[0]
 
     def check(self):
-        """Raise ValueError unless the shapes fit and all numbers are finite, with lo <= hi."""
+        """Raise ValueError unless the shapes fit and all numbers are finite floats, each given once, with lo <= hi."""
         n, m = self.n, self.G.shape[0]
+        for name in ("E", "F", "G", "lo", "hi"):  # integers would wrap around, silently, in the exact arithmetic too
+            if getattr(self, name).dtype != np.float64:
+                raise ValueError(f"{name} has the type {getattr(self, name).dtype}, not float64")
         shapes = {"E": (n, n), "F": (n, m), "G": (m, n)}
         for name, shape in shapes.items():
             matrix = getattr(self, name)
@@ -92,6 +100,8 @@ class LureStructure:
                 raise ValueError(f"{name} has shape {matrix.shape}, not {shape}")
             if not np.isfinite(matrix if isinstance(matrix, np.ndarray) else matrix.data).all():
                 raise ValueError(f"{name} is not finite")
+            if not isinstance(matrix, np.ndarray) and not (matrix.format == "csr" and matrix.has_canonical_format):
+                raise ValueError(f"{name} gives an entry twice, or its rows are not sorted")
         if self.lo.shape != (m,) or self.hi.shape != (m,) or not np.all(self.lo <= self.hi):
             raise ValueError("the slope bounds do not fit")
         if not (np.isfinite(self.lo).all() and np.isfinite(self.hi).all()):
@@ -99,10 +109,12 @@ class LureStructure:
 
     @property
     def shared(self):
-        """``"rows"``, ``"columns"`` or ``"neither"``: what shares a slope."""
+        """What shares a slope: ``"rows"``, ``"columns"``, ``"all"`` (there is one unit) or ``"neither"``."""
         if _is_diagonal(self.F):
             return "rows"
-        return "columns" if _is_diagonal(self.G) else "neither"
+        if _is_diagonal(self.G):
+            return "columns"
+        return "all" if len(self.lo) == 1 else "neither"
 
     @property
     def exact(self):
@@ -129,9 +141,23 @@ class LureStructure:
             found = [self._interval()]
         else:
             ends = self._ends
-            choice = (p == math.inf and self.shared == "rows") or (p == 1 and self.shared == "columns")
-            found = ends if choice else [_maximum(*ends)]
+            found = ends if self._is_choice(p) else [self._largest]
         return [m.transposed() for m in found] if p == 1 else found
+
+    def _is_choice(self, p):
+        return (p, self.shared) in ((math.inf, "rows"), (1, "columns"), (math.inf, "all"), (1, "all"))
+
+    def size_product(self, p, v):
+        """The product of ``|E| + |F| max|d| |G|`` (of its transpose for p = 1) with v: what rounding is relative to."""
+        largest = np.maximum(np.abs(self.lo), np.abs(self.hi))
+        E, F, G = (abs(m) for m in (self.E, self.F, self.G))
+        if p == 1:
+            E, F, G = E.T, G.T, F.T
+
+        def times(matrix, x):
+            return matrix * x if _is_diagonal(matrix) else matrix @ x
+
+        return times(E, v) + times(F, largest * times(G, v))
 
     @property
     def _coupling(self):
@@ -141,22 +167,45 @@ class LureStructure:
     @cached_property
     def _ends(self):
         """The majorants of the family at the lower and at the upper slopes."""
+        if self.shared == "all":
+            return [self._at(d) for d in (self.lo[0], self.hi[0])]
         E, A, row, col = _aligned(self.E, self._coupling, self.n)
         shared = row if self.shared == "rows" else col
         a = A if isinstance(A, np.ndarray) else A.data
         own_e, own_a = _diagonal(self.E), _diagonal(self._coupling)
         found = []
         for s in self.slopes():
-            low, high = multiply_down(s[shared], a), multiply_up(s[shared], a)
-            if E is not None:
+            if E is None:
+                moduli = multiply_up(np.abs(s)[shared], np.abs(a)) if s.any() else np.zeros(a.shape)
+            else:
+                low, high = multiply_down(s[shared], a), multiply_up(s[shared], a)
                 e = E if isinstance(E, np.ndarray) else E.data
-                low, high = add_down(e, low), add_up(e, high)
-            moduli = np.maximum(np.abs(low), np.abs(high))
-            moduli[np.broadcast_to(row == col, moduli.shape)] = 0.0
-            off = moduli if isinstance(A, np.ndarray) else type(A)((moduli, A.indices, A.indptr), shape=A.shape)
+                moduli = np.maximum(np.abs(add_down(e, low)), np.abs(add_up(e, high)))
+            if isinstance(A, np.ndarray):
+                moduli[np.broadcast_to(row == col, moduli.shape)] = 0.0
+                off = moduli
+            elif moduli.any():
+                moduli[row == col] = 0.0
+                off = type(A)((moduli, A.indices, A.indptr), shape=A.shape)
+            else:
+                off = type(A)(A.shape)
             high = add_up(own_e, multiply_up(s, own_a))
             found.append(Majorant(off, high, add_down(own_e, multiply_down(s, own_a))))
         return found
+
+    @cached_property
+    def _largest(self):
+        return _maximum(*self._ends)
+
+    def _at(self, slope):
+        """The majorant of ``E + slope F G`` for one unit."""
+        E, F, G = (_dense(m) for m in (self.E, self.F, self.G))
+        products = [multiply_down(F, G), multiply_up(F, G)]
+        least, most = products if slope >= 0 else products[::-1]
+        low, high = add_down(E, multiply_down(slope, least)), add_up(E, multiply_up(slope, most))
+        off = np.maximum(np.abs(low), np.abs(high))
+        np.fill_diagonal(off, 0.0)
+        return Majorant(off, np.diagonal(high).copy(), np.diagonal(low).copy())
 
     def _interval(self):
         """Entrywise bounds on ``E + F [d] G`` for dense or sparse F and G that are not diagonal."""
@@ -183,8 +232,7 @@ class LureStructure:
             ends = self._exact_interval()
         else:
             ends = self._exact_ends()
-            choice = (p == math.inf and self.shared == "rows") or (p == 1 and self.shared == "columns")
-            if not choice:
+            if not self._is_choice(p):
                 ends = [_exact_maximum(*ends)]
         if p != 1:
             return ends
@@ -198,6 +246,8 @@ class LureStructure:
         return turned
 
     def _exact_ends(self):
+        if self.shared == "all":
+            return [replace(self, lo=d, hi=d)._exact_interval()[0] for d in (self.lo, self.hi)]
         scale = [Fraction(v) for v in _vector(self.F if self.shared == "rows" else self.G)]
         ends = [[s * Fraction(d) for s, d in zip(scale, limit, strict=True)] for limit in (self.lo, self.hi)]
         exact = [[{} for _ in range(self.n)] for _ in ends]
@@ -234,7 +284,10 @@ class LureStructure:
 
 
 def _maximum(first, second):
-    off = np.maximum(first.off, second.off) if isinstance(first.off, np.ndarray) else first.off.maximum(second.off)
+    if isinstance(first.off, np.ndarray):
+        off = np.maximum(first.off, second.off)
+    else:
+        off = first.off.maximum(second.off) if first.off.nnz else second.off
     return Majorant(off, np.maximum(first.high, second.high), np.minimum(first.low, second.low))
 
 

@@ -18,11 +18,11 @@ import numpy as np
 
 from ..errors import ArgumentError
 from ..fields.base import VectorField
-from ..fields.lure import LureField
+from ..fields.lure import LureField, diagonal_of
 from ..linalg.metzler import perron, row_choice_perron
 from ..linalg.norms import Norm
 from .certificate import Certificate
-from .claims import DiagonalClaim, QuadraticClaim, RowsClaim
+from .claims import LARGEST_WEIGHT, LEAST_WEIGHT, DiagonalClaim, QuadraticClaim, RowsClaim
 from .lure import LureStructure
 
 __all__ = ["certify"]
@@ -82,10 +82,16 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
         raise ArgumentError("norm", norm, "p = 1, 2 or inf", choices=("1", "2", "inf"))
     if norm is not None and norm.n not in (None, model.n):
         raise ArgumentError("norm", norm, f"{model.n} weights, one for each state of {model}")
+    if norm is not None and norm.weights is not None and norm.weights.ndim == 1:
+        for i in np.flatnonzero((norm.weights < LEAST_WEIGHT) | (norm.weights > LARGEST_WEIGHT))[:1]:
+            expected = f"weights between {LEAST_WEIGHT:g} and {LARGEST_WEIGHT:g}: scale them, the rate stays the same"
+            raise ArgumentError(f"norm.weights[{i}]", float(norm.weights[i]), expected)
+    if tol is not None and (isinstance(tol, (bool, str)) or not (np.isscalar(tol) and 0 < tol < 1)):
+        raise ArgumentError("tol", tol, "None, or a relative gap between 0 and 1")
     if not isinstance(model, LureField):
         return _unknown(model, "a certificate needs the structure of the field: this one is given by a function, whose "
                         "Jacobian is known at points only")  # fmt: skip
-    structure = LureStructure(model.E, model.F, model.G, *model.slopes)
+    structure = structure_of(model)
     if norm is not None and norm.weights is not None:
         claims = [_given(structure, norm)]
         claims = [c for c in claims if c is not None]
@@ -100,16 +106,47 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None):
     return _certificate(model, structure, claim, b, lower, kind)
 
 
+def structure_of(model):
+    """The numbers of a Lur'e field that certificates are about; a matrix that is diagonal is known as one."""
+    parts = [(m, diagonal_of(m)) for m in (model.E, model.F, model.G)]
+    return LureStructure(*(m if d is None else d for m, d in parts), *model.slopes)
+
+
+def is_about(certificate, model):
+    """Whether the claim of a certificate covers a model: the same matrices, and no slope outside its intervals."""
+    if certificate.claim is None or not isinstance(model, LureField):
+        return False
+    said, meant = certificate.claim.structure, structure_of(model)
+    if said.lo.shape != meant.lo.shape or not np.all((said.lo <= meant.lo) & (meant.hi <= said.hi)):
+        return False
+    pairs = [(getattr(said, name), getattr(meant, name)) for name in ("E", "F", "G")]
+    return all(_equal(a, b) for a, b in pairs)
+
+
+def _equal(a, b):
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) or a.shape != b.shape:
+        return False
+    return (a != b).nnz == 0
+
+
 def _search(structure, p, tol):
     """The claims worth proving for a p, each with a lower bound on what any weights of that p reach."""
     if p != 2:
-        rows = [m.matrix() for m in structure.majorants(p)]
+        rows = [(m.high, m.off) for m in structure.majorants(p)]
         found = row_choice_perron(rows, tol)
-        return [(RowsClaim(structure, p, found.vector), found.lower if structure.exact else -math.inf)]
+        if not structure.exact:
+            return [(RowsClaim(structure, p, found.vector), -math.inf)]
+        # the entries of `rows` were rounded up: what the witness proves of them it proves of the exact ones, less this
+        inside = found.witness > 0
+        rounding = (structure.size_product(p, found.witness)[inside] / found.witness[inside]).max()
+        return [(RowsClaim(structure, p, found.vector), found.lower - 2.0**-50 * rounding)]
     M = structure.majorants(2)[0].matrix()
     right, left = perron(M, tol), perron(M.T if isinstance(M, np.ndarray) else M.T.tocsr(), tol)
     weights = left.vector / right.vector
-    claims = [(DiagonalClaim(structure, weights / weights.max(), right.vector), -math.inf)]
+    weights = np.maximum(weights / weights.max(), 10 * LEAST_WEIGHT)
+    claims = [(DiagonalClaim(structure, weights, right.vector), -math.inf)]
     P = _symmetric_weights(structure)
     if P is not None:
         claims.append((QuadraticClaim(structure, P), -math.inf))
@@ -183,6 +220,8 @@ def _certificate(model, structure, claim, b, lower, kind):
         how = "a quadratic inequality that holds for all slopes at once"
     elif claim.kind == "diagonal":
         how = "the log norm of a Metzler matrix that dominates all Jacobians"
+    elif structure.exact and claim.p == 1 and structure.shared == "rows" and not _is_invertible_diagonal(structure.G):
+        how = "an upper bound, the largest log norm over all slopes: states attain it where the coupling is invertible"
     elif structure.exact:
         how = "the largest log norm over all slopes, attained by some of them"
     else:
@@ -195,6 +234,10 @@ def _certificate(model, structure, claim, b, lower, kind):
     else:
         reason = f"{how} is {b:.6g}, not negative{least}"
     return Certificate("unknown", "none", rate, claim.norm(), (lower, b), reason, model=model.name, claim=claim)
+
+
+def _is_invertible_diagonal(matrix):
+    return isinstance(matrix, np.ndarray) and matrix.ndim == 1 and bool(np.all(matrix != 0))
 
 
 def _unknown(model, reason):

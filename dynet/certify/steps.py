@@ -62,6 +62,7 @@ def best_forward_step(rate, lip, norm):
         alpha = 2 / (rate + lip)
         factor = max(1 - alpha * rate, alpha * lip - 1)
     else:
-        alpha = rate / lip**2
-        factor = math.sqrt(max(0.0, 1 - 2 * alpha * rate + (alpha * lip) ** 2))
+        alpha = rate / lip / lip
+        # 1 - 2 alpha c + (alpha l)^2 without cancellation, for the step as it was rounded
+        factor = math.hypot(1 - alpha * rate, alpha * math.sqrt(lip - rate) * math.sqrt(lip + rate))
     return alpha, min(1.0, factor + 4e-16)

@@ -19,7 +19,7 @@ from numba.core.errors import NumbaExperimentalFeatureWarning
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-__all__ = ["BlockRHS", "FASTMATH", "RHS", "RHS_TYPE", "bare", "call", "flat", "pack_small", "small"]
+__all__ = ["BlockRHS", "FASTMATH", "RHS", "RHS_TYPE", "bare", "call", "flat", "pack_small", "small", "window"]
 
 # Numba calls functions as arguments experimental, on every such call; everything here rests on them and is tested.
 warnings.filterwarnings("ignore", category=NumbaExperimentalFeatureWarning)
@@ -83,6 +83,27 @@ def pack_small(numbers):
     """Integers below 2**32 as an int64 array of half the length: half the traffic for the indices of a large graph."""
     numbers = np.ascontiguousarray(numbers, np.uint32)
     return np.append(numbers, np.zeros(numbers.size % 2, np.uint32)).view(np.int64)
+
+
+@intrinsic
+def window(context, array, first, rows, columns):
+    """Part of a contiguous array as a matrix without a count of its references: `rows` times `columns` from `first`."""
+
+    def generate(context, builder, signature, arguments):
+        given = make_array(signature.args[0])(context, builder, arguments[0])
+        made = make_array(signature.return_type)(context, builder)
+        width = builder.mul(arguments[3], given.itemsize)
+        populate_array(
+            made,
+            data=builder.gep(given.data, [arguments[1]]),
+            shape=[arguments[2], arguments[3]],
+            strides=[width, given.itemsize],
+            itemsize=given.itemsize,
+            meminfo=None,
+        )
+        return made._getvalue()
+
+    return types.Array(array.dtype, 2, "C")(array, types.intp, types.intp, types.intp), generate
 
 
 class BlockRHS(NamedTuple):

@@ -8,9 +8,10 @@ On entry ``slopes[0]`` holds the derivative at (t, y). On return `z` holds the s
 last of them the derivative at the new point, and `error` for each lane the sum over the states of the squared error
 estimates, each divided by ``atol + rtol * max(|y|, |z|)``; it is not finite where `z` is not.
 
-It has two forms: for several lanes each pass is a loop over lanes within a loop over states, for a single lane it is one
-loop over the states, so that the innermost loop is long and has unit stride in both cases. Both do the same operations in
-the same order, so that a trajectory has the same bits alone as in company.
+The stages that only the dense output needs come in a second function of the same signature, which continues `slopes` and
+uses `z` as scratch. Each function has two forms: for several lanes each pass is a loop over lanes within a loop over
+states, for a single lane it is one loop over the states, so that the innermost loop is long and has unit stride in both
+cases. Both do the same operations in the same order, so that a trajectory has the same bits alone as in company.
 
 Like a right-hand side, the function reaches its caller through a pointer. So the driver is compiled once for all methods,
 and each method costs the compilation of its own arithmetic only.
@@ -25,7 +26,7 @@ from numba import types
 from . import codegen
 from .block import RHS_TYPE
 
-__all__ = ["ATTEMPT", "ATTEMPT_TYPE", "SHARE", "attempt_of", "attempt_source", "error_source"]
+__all__ = ["ATTEMPT", "ATTEMPT_TYPE", "SHARE", "attempt_of", "attempt_source", "error_source", "finish_of"]
 
 _vector, _matrix, _cube = types.float64[::1], types.float64[:, ::1], types.float64[:, :, ::1]
 
@@ -35,7 +36,7 @@ ATTEMPT = types.void(
 )  # fmt: skip
 ATTEMPT_TYPE = types.FunctionType(ATTEMPT)
 
-# a thread's share of an attempt: rhs, which thread, t, h, y, slopes, z, p, reals, ints, work (see dynet.engine.fused)
+# a thread's share of an attempt: rhs, which thread, t, h, y, slopes, z, p, reals, ints, work (see dynet.engine.team)
 SHARE = types.void(
     RHS_TYPE, types.int64, _vector, _vector, _matrix, _cube, _matrix, _matrix, _vector, types.int64[::1], _matrix
 )
@@ -76,6 +77,26 @@ _ERROR = """
             error[{lane}] += d * d
 """
 
+# Of two estimates of different order: at[q] is free now, and takes the sum of the second.
+_ERRORS = """
+    # error
+    for q in range(lanes):
+        error[q] = 0.0
+        at[q] = 0.0
+    for i in range({rows}):
+        z_, y_, {names} = {z}, {y}, {views}
+        for q in range({columns}):
+            a, b = abs(y_[q]), abs(z_[q])
+            m = 1.0 / (atol + rtol * (a if a > b else b))
+            d = h[{lane}] * ({sum}) * m + 0.0 * b
+            g = h[{lane}] * ({low}) * m
+            error[{lane}] += d * d
+            at[{lane}] += g * g
+    for q in range(lanes):
+        e, g = error[q], at[q]
+        error[q] = e * e / (e + 0.01 * g) if e > 0.0 else e
+"""
+
 _FIXED = """
     # the only error of a fixed step is a state that is not finite, or has no finite slope to interpolate with
     for q in range(lanes):
@@ -90,15 +111,24 @@ _FIXED = """
 @functools.cache
 def attempt_of(tableau, single):
     """The compiled ``attempt`` of a method for a single lane or for several."""
+    if hasattr(tableau, "attempt"):  # an implicit method, which makes its own
+        return tableau.attempt(single)
     form = "single" if single else "lanes"
     return codegen.module(attempt_source(tableau, single), tag=f"{tableau.name}_{form}").attempt
+
+
+@functools.cache
+def finish_of(tableau, single):
+    """The compiled function that evaluates the extra stages of the dense output."""
+    form = "single" if single else "lanes"
+    return codegen.module(finish_source(tableau, single), tag=f"{tableau.name}_dense_{form}").attempt
 
 
 def attempt_source(tableau, single):
     """Source of the module of a :class:`~dynet.engine.tableaus.Tableau`, in the form for a `single` lane or for several.
 
-    >>> from .tableaus import RK4
-    >>> print(attempt_source(RK4, single=False).splitlines()[14].strip())
+    >>> from .tableaus import TABLEAUS
+    >>> print(attempt_source(TABLEAUS["rk4"], single=False).splitlines()[14].strip())
     z_[q] = y_[q] + h[q] * (0.5 * k0[q])
     """
     source = _HEAD
@@ -111,7 +141,23 @@ def error_source(tableau, single):
     """The part of :func:`attempt_source` that follows the stages: the error of the step."""
     if tableau.error is None:
         return _FIXED.format(**_pass([0] * (tableau.stages - 1) + [1], single))
-    return _ERROR.format(**_pass(tableau.error, single))
+    if tableau.low is None:
+        return _ERROR.format(**_pass(tableau.error, single))
+    either = [float(a) or float(b) for a, b in zip(tableau.error, tableau.low, strict=True)]
+    words = {"sum": _sum(tableau.error), "low": _sum(tableau.low)}
+    return _ERRORS.format(**_pass(either, single) | words)
+
+
+def finish_source(tableau, single):
+    """Source of the module of the extra stages."""
+    source = _HEAD
+    for s, row in enumerate(tableau.extra, tableau.stages):
+        source += _STAGE.format(s=s, c=float(sum(row)), **_pass(row, single))
+    return source
+
+
+def _sum(weights):
+    return " + ".join(f"{float(w)!r} * k{j}[q]" for j, w in enumerate(weights) if w)
 
 
 def _pass(weights, single):
@@ -119,7 +165,7 @@ def _pass(weights, single):
     used = [(j, float(w)) for j, w in enumerate(weights) if w]
     words = {
         "names": ", ".join(f"k{j}" for j, _ in used),
-        "sum": " + ".join(f"{w!r} * k{j}[q]" for j, w in used),
+        "sum": _sum(weights),
     }
     if not single:
         views = ", ".join(f"slopes[{j}, i]" for j, _ in used)

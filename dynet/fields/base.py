@@ -36,6 +36,15 @@ class VectorField:
         The input :math:`u(t)` unless a solver is given another; None is zero.
     name, equation : str
         For printing.
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> field = dn.models.Lorenz(rho=14.0)
+    >>> field.n, field.labels, field.params["rho"]
+    (3, ('x', 'y', 'z'), 14.0)
+    >>> field.replace(rho=28.0).rhs(0.0, [0.0, 1.0, 0.0])
+    array([10., -1.,  0.])
     """
 
     name = "field"
@@ -134,9 +143,14 @@ def check_labels(labels, n):
     """One distinct string per state; ``x0 .. x{n-1}`` when None."""
     if labels is None:
         return tuple(f"x{i}" for i in range(n))
+    if isinstance(labels, (str, int, float)):
+        raise ArgumentError("labels", labels, f"a list of {n} labels, one per state")
     labels = tuple(str(label) for label in labels)
     if len(labels) != n:
         raise ArgumentError("labels", Shown(f"{len(labels)} labels"), f"{n} labels, one per state")
+    if len(set(labels)) != n:
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise ArgumentError("labels", Shown(f"two labels {twice!r}"), "distinct labels")
     return labels
 
 

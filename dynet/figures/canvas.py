@@ -12,13 +12,15 @@ References
 M. Okabe, K. Ito, "Color universal design", 2008 (the palette of ``dynet.mplstyle``).
 """
 
+import contextlib
+import math
 import os
 import pathlib
 import tempfile
 
 import numpy as np
 
-__all__ = ["COLORS", "FAINT", "style", "new", "save", "spread", "label_ends", "time_label"]
+__all__ = ["COLORS", "FAINT", "style", "new", "save", "spread", "label_ends", "arrange", "power_of_ten", "time_label"]
 
 #: The order in which lines take their colours (Okabe and Ito, darker ones first; all legible as text on white).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#B0588A", "#000000", "#A87400")
@@ -58,6 +60,13 @@ def new(width=3.4, height=2.4, title=None):
     return figure, axes
 
 
+def arrange(figure):
+    """Place the axes as the layout wants them; far cheaper than drawing, which does it as well."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+
+
 def time_label(unit):
     """The label of the time axis.
 
@@ -65,6 +74,16 @@ def time_label(unit):
     'time $t$ (s)'
     """
     return f"time $t$ ({unit or 'model units'})"
+
+
+def power_of_ten(value, position=None):
+    """A tick label of a logarithmic axis as plain text; mathematical text takes ten times as long to set.
+
+    >>> power_of_ten(1e-12), power_of_ten(1.0)
+    ('10⁻¹²', '10⁰')
+    """
+    exponent = f"{math.log10(value):.0f}" if value > 0.0 else ""
+    return "10" + exponent.translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def spread(wanted, gap, low, high):
@@ -110,17 +129,17 @@ def spread(wanted, gap, low, high):
 
 def label_ends(figure, axes, y, texts, colors):
     """Write labels right of the axes at the heights `y` (data coordinates), moved apart where they would meet."""
-    figure.draw_without_rendering()  # the layout decides the height of the axes in points
+    arrange(figure)  # the layout decides the height of the axes in points
     height = axes.get_window_extent().height / figure.dpi * 72.0
     size = _font_size(axes)
     at = axes.transAxes.inverted().transform(axes.transData.transform([(0.0, v) for v in y]))[:, 1]
     placed = spread(at, 1.15 * size / height, 0.0, 1.0)
-    for start, end, text, color in zip(at, placed, texts, colors, strict=True):
-        moved = abs(start - end) * height > 0.35 * size
+    far = np.abs(at - placed) * height > 0.35 * size
+    for start, end, moved, text, color in zip(at, placed, far, texts, colors, strict=True):
         axes.annotate(
             text,
             xy=(1.0, start),
-            xytext=(10 if moved else 4, (end - start) * height),
+            xytext=(10 if far.any() else 4, (end - start) * height),
             xycoords=axes.transAxes,
             textcoords="offset points",
             color=color,
@@ -165,7 +184,7 @@ def save(figure, path):
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     written = []
-    with style():
+    with style(), _arranged(figure):
         for suffix in ("png", "svg"):
             target = path.with_name(f"{path.name}.{suffix}")
             handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=f".{suffix}", dir=path.parent)
@@ -179,6 +198,21 @@ def save(figure, path):
                 raise
             written.append(target)
     return written
+
+
+@contextlib.contextmanager
+def _arranged(figure):
+    """The layout is found once and holds for every format; otherwise each finds it anew, and draws twice to do so."""
+    engine = figure.get_layout_engine()
+    if engine is None:
+        yield
+        return
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(engine)
 
 
 def _umask():

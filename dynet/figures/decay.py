@@ -103,6 +103,7 @@ def decay(
     with canvas.style():
         figure, axes = canvas.new(width, height, title)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(canvas.power_of_ten)
         end = _last_time(t, distance, noise)
         visible = distance[:, t <= end]
         positive = visible[np.isfinite(visible) & (visible > 0.0)]
@@ -206,7 +207,7 @@ def _down(rate):
 
 def _label_bound(figure, axes, t0, rate, top, text):
     """Write along the bound, just above it; level and beside it where the line is too short or too steep for that."""
-    figure.draw_without_rendering()
+    canvas.arrange(figure)
     left, right = axes.get_xlim()
     low, high = axes.get_ylim()
     if rate > 0.0:

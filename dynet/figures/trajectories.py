@@ -2,14 +2,17 @@
 
 A network has too many nodes to label all of them. The message is carried by a few representatives, chosen greedily so
 that their time courses are as different as possible: first the node that moves most, then, again and again, the node
-whose course is farthest (largest distance over time) from all courses chosen so far. All other nodes stand behind them
-as light lines.
+whose course is farthest (largest distance over time) from all courses chosen so far. The course of a node in a batch is
+its median over the trajectories: what the nodes do, not where each of them happened to start. All other nodes stand
+behind them as light lines.
 
 References
 ----------
 T. F. Gonzalez, "Clustering to minimize the maximum intercluster distance", Theoretical Computer Science 38 (1985)
 293-306: farthest-point centres are within a factor 2 of the best ones.
 """
+
+import warnings
 
 import numpy as np
 
@@ -72,8 +75,8 @@ def trajectories(
     labels = tuple(getattr(trajectory, "labels", None) or (str(i) for i in range(x.shape[2])))
     if not isinstance(initial_states, int) or initial_states < 1:
         raise ArgumentError("initial_states", initial_states, "a whole number of at least 1")
-    x = x[:initial_states]
     chosen = _choose(nodes, labels, x)
+    x = x[:initial_states]
 
     with canvas.style():
         figure, axes = canvas.new(width, height, title)
@@ -145,7 +148,9 @@ def _choose(nodes, labels, x):
         if nodes >= n:
             return list(range(n))
         rows = np.unique(np.linspace(0, x.shape[1] - 1, 64).round().astype(int))  # enough times to tell courses apart
-        return representatives(x[:, rows].reshape(-1, n), int(nodes))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a time that no trajectory reached has no median
+            return representatives(np.nanmedian(x[:, rows], axis=0), int(nodes))
     chosen = []
     for node in [nodes] if isinstance(nodes, str) else nodes:
         if str(node) in labels:

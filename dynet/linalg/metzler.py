@@ -7,55 +7,31 @@ For a Metzler matrix M (nonnegative off the diagonal) and any vector :math:`\eta
 so a positive vector is a proof of a bound on the spectral abscissa, and the right Perron vector makes both sides equal.
 A nonnegative vector v with :math:`M v \ge b v` proves :math:`\alpha(M) \ge b` even where some of its entries vanish.
 
-When each row of M may be chosen from two (the slope of a unit is at one of its two ends), the same holds for the larger of
-the two products, and the optimal weights solve a nonlinear Perron problem. The search below is a power iteration with
-Collatz-Wielandt bounds, followed where needed by policy iteration with Noda's inverse iteration. It proves nothing: the
-vectors it returns do.
+The log norm of A in l-infinity with weights is the larger side for the *majorant* of A, whose entries off the diagonal are
+the moduli; so the least that weights can reach is its spectral abscissa. For a *family* of matrices one row after the other
+may be chosen from any of them, and the least value is the largest spectral abscissa of all such mixtures. In l1 the same holds
+for the transposes. :mod:`dynet.linalg.collatz` searches for the vectors; :mod:`dynet.linalg.programs` does by linear programs.
 
 References
 ----------
-Noda, Note on the computation of the maximal eigenvalue of a non-negative irreducible matrix, Numer. Math. 17, 1971.
 Davydov, Proskurnikov, Bullo, Non-Euclidean contractivity of recurrent neural networks, arXiv:2110.08298.
+Bullo, Contraction Theory for Dynamical Systems, chapters 2 and 3.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from fractions import Fraction
 
 import numpy as np
 
 from ..errors import ArgumentError, Shown
+from .collatz import Perron, bounds_of, row_choice_perron, without_diagonal
 
-__all__ = ["Perron", "is_hurwitz_metzler", "metzler_majorant", "optimal_weights", "perron", "row_choice_perron",
-           "spectral_abscissa"]  # fmt: skip
+__all__ = ["Perron", "common_weights", "is_hurwitz_metzler", "metzler_majorant", "optimal_weights", "perron",
+           "row_choice_perron", "spectral_abscissa"]  # fmt: skip
 
-_POWERS = 400  # power iterations before inverse iteration is tried
-_FLOOR = 1e-12  # least weight relative to the largest: keeps rows that nothing depends on from vanishing
-
-
-class Perron(NamedTuple):
-    """Bounds on a spectral abscissa with the vectors that prove them.
-
-    Attributes
-    ----------
-    upper, lower : float
-    vector : ndarray, shape (n,)
-        Positive; proves `upper`.
-    witness : ndarray, shape (n,)
-        Nonnegative; proves `lower`, for the rows in `choice`.
-    choice : ndarray of int, shape (n,)
-        The row of the family that attains the maximum.
-    attained : bool
-        Whether the bounds agree to the tolerance.
-    """
-
-    upper: float
-    lower: float
-    vector: np.ndarray
-    witness: np.ndarray
-    choice: np.ndarray
-    attained: bool
+_EXACT = 100_000  # entries up to which exact arithmetic decides where floats cannot
 
 
 def metzler_majorant(A):
@@ -115,14 +91,14 @@ def perron(M, tol=None):
 
 
 def optimal_weights(A, p="inf", tol=None):
-    r"""The weights in which the log norm of A is least, and that least value :math:`\alpha(\lceil A\rceil)`.
+    r"""The weights in which the log norm of A, or of all matrices of a family, is least, and that least value.
 
     Parameters
     ----------
-    A : ndarray (n, n) or scipy sparse array
+    A : ndarray (n, n) or scipy sparse array, or a sequence of them
     p : 1, 2 or inf
         For p = 2 the diagonal :math:`P = [\xi_i/\eta_i]` of the two Perron vectors, which attains the same value for the
-        Metzler majorant of A but may not be the best P for A itself.
+        Metzler majorant of A (of the entrywise largest, for a family) but may not be the best P for A itself.
     tol : float, optional
 
     Returns
@@ -131,24 +107,73 @@ def optimal_weights(A, p="inf", tol=None):
         The log norm of the Metzler majorant in the returned weights, to rounding.
     weights : ndarray, shape (n,)
 
+    See Also
+    --------
+    common_weights : the same for p = 1 and inf, with a lower bound and what proves it.
+
     Examples
     --------
     >>> value, weights = optimal_weights([[-1.0, 0.5], [-0.75, 0.25]])
     >>> print(round(value, 9), (weights / weights[0]).round(6))
     0.5 [1. 3.]
     """
-    M = metzler_majorant(A)
-    order = float(p)
-    if order not in (1, 2, math.inf):
-        raise ArgumentError("p", p, "1, 2 or inf", choices=("1", "2", "inf"))
-    if order == math.inf:
-        right = perron(M, tol)
-        return right.upper, right.vector
-    left = perron(M.T.tocsr() if hasattr(M, "tocsr") else M.T, tol)
-    if order == 1:
-        return left.upper, left.vector
-    right = perron(M, tol)
+    if _order(p) != 2:
+        found = common_weights(A, p, tol)
+        return found.upper, found.vector
+    M = None
+    for B in _family(A):
+        larger = metzler_majorant(B)
+        M = larger if M is None else M.maximum(larger) if hasattr(M, "tocsr") else np.maximum(M, larger)
+    left, right = perron(M.T.tocsr() if hasattr(M, "tocsr") else M.T, tol), perron(M, tol)
     return max(left.upper, right.upper), left.vector / right.vector
+
+
+def common_weights(family, p="inf", tol=None, method="policy"):
+    """One vector of weights in which the log norms of all matrices of a family are small, between two proven bounds.
+
+    Parameters
+    ----------
+    family : ndarray (n, n) or scipy sparse array, or a sequence of them
+    p : 1 or inf
+    tol : float, optional
+        Wanted gap, relative to the size of the matrices.
+    method : str
+        ``"policy"``: power and policy iteration. ``"program"``: bisection with linear programs, slower by orders of
+        magnitude, for a second opinion.
+
+    Returns
+    -------
+    Perron
+        ``vector`` are the weights: the log norm of every matrix of the family in them is at most ``upper``. No other weights
+        reach less than ``lower``, which `witness` proves for the rows (columns for p = 1) that `choice` takes from the
+        family.
+
+    Raises
+    ------
+    ArgumentError
+        For another p, matrices that are not square, finite and of one size.
+
+    Examples
+    --------
+    >>> family = [np.array([[-2.0, 0.5], [1.0, -1.0]]), np.array([[-1.0, 0.3], [-0.2, -2.0]])]
+    >>> found = common_weights(family)
+    >>> print(round(found.lower, 6), round(found.upper, 6), found.choice)
+    -0.452277 -0.452277 [1 0]
+    """
+    order = _order(p)
+    if order == 2:
+        raise ArgumentError("p", p, "1 or inf", choices=("1", "inf"))
+    if method not in ("policy", "program"):
+        raise ArgumentError("method", method, "a way to search", choices=("policy", "program"))
+    rows = [metzler_majorant(A) for A in _family(family)]
+    if order == 1:
+        rows = [M.T.tocsr() if hasattr(M, "tocsr") else np.ascontiguousarray(M.T) for M in rows]
+    if method == "program":
+        from .programs import weights_by_bisection
+
+        tol = 1e-9 if tol is None else tol
+        return bounds_of(rows, weights_by_bisection(rows, tol), tol)
+    return row_choice_perron(rows, tol)
 
 
 def is_hurwitz_metzler(M):
@@ -162,158 +187,18 @@ def is_hurwitz_metzler(M):
     """
     M = _check_metzler(M)
     found = row_choice_perron([M], None)
-    return found.vector if np.all(M @ found.vector < 0) else None
+    if found.upper < 0 or (found.lower < 0 and _is_negative_exactly(M, found.vector)):
+        return found.vector
+    return None
 
 
-def row_choice_perron(rows, tol=None):
-    """Least b with :math:`\\max_k M_k\\eta \\le b\\eta` for some positive vector, where row i may come from any `M_k`.
-
-    Parameters
-    ----------
-    rows : list of one or two Metzler matrices (n, n)
-    tol : float, optional
-        Wanted gap relative to the size of the matrices; by default 1e-15 up to n = 300, 1e-12 up to 2000, and
-        1e-7 above.
-
-    Returns
-    -------
-    Perron
-    """
-    n = rows[0].shape[0]
-    tol = (1e-15 if n <= 300 else 1e-12 if n <= 2000 else 1e-7) if tol is None else tol
-    diagonals = [np.asarray(M.diagonal()) for M in rows]
-    offs = [_without_diagonal(M) for M in rows]
-    scale = max(np.abs(d).max(initial=0.0) for d in diagonals) + max(np.abs(o).sum() / n for o in offs)
-    scale = scale or 1.0
-
-    def ratios(v):
-        """The quotients (M v)_i / v_i, maximal over the choice, and the choice."""
-        values = [d + (o @ v) / v for d, o in zip(diagonals, offs, strict=True)]
-        if len(values) == 1:
-            return values[0], np.zeros(n, int)
-        choice = (values[1] > values[0]).astype(int)
-        return np.maximum(values[0], values[1]), choice
-
-    def normal(v):
-        v = v / v.max()
-        return np.maximum(v, _FLOOR)
-
-    v = np.ones(n)
-    best = (math.inf, v)
-    shift = -min(d.min() for d in diagonals) + 0.05 * scale
-    before = math.inf
-    for k in range(_POWERS):
-        quotient, choice = ratios(v)
-        top = quotient.max()
-        if top < best[0]:
-            best = (top, v)
-        if top - quotient.min() <= tol * scale:
-            break
-        if k % 50 == 49:  # too slow to be worth waiting for, or at the floor of rounding
-            if before - best[0] <= 0.2 * (best[0] - quotient.min()):
-                break
-            before = best[0]
-        v = normal(v * (quotient + shift))
-    top, v = best
-    quotient, choice = ratios(v)
-    if top - quotient.min() > tol * scale:
-        top, v, choice = _inverse_iteration(ratios, diagonals, offs, v, tol * scale, normal)
-    witness, lower = _lower(diagonals, offs, choice, v, top, tol * scale)
-    longest = max(int(np.diff(o.indptr).max(initial=0)) if hasattr(o, "indptr") else n for o in offs)
-    rounding = 2.0**-51 * (longest + 4) * (abs(top) + 2 * max(np.abs(d).max(initial=0.0) for d in diagonals))
-    lower = min(lower, top) - rounding  # so that it stays below what the witness proves
-    return Perron(float(top), float(lower), v, witness, choice, bool(top - lower <= 10 * tol * scale + 2 * rounding))
-
-
-def _inverse_iteration(ratios, diagonals, offs, v, tol, normal):
-    """Policy iteration: for the rows that are largest now, one step of Noda's iteration; keeps the best vector."""
-    quotient, choice = ratios(v)
-    best = (quotient.max(), v, choice)
-    for _ in range(40):
-        top = quotient.max()
-        matrix, diagonal = _chosen(offs, choice), _pick(diagonals, choice)
-        fresh = _solve(matrix, diagonal, top + 1e-14 * (abs(top) + tol), v)
-        if fresh is None:
-            break
-        v = normal(fresh)
-        quotient, choice = ratios(v)
-        gained = best[0] - quotient.max()
-        if gained > 0:
-            best = (quotient.max(), v, choice)
-        if gained <= 0.01 * tol or quotient.max() - quotient.min() <= tol:
-            break
-    return best
-
-
-def _solve(off, diagonal, b, v):
-    """(b I - M)^-1 v, or None where it is not positive and finite, or too large to factor."""
-    if isinstance(off, np.ndarray):
-        try:
-            x = np.linalg.solve(np.diag(b - diagonal) - off, v)
-        except np.linalg.LinAlgError:
-            return None
-    else:
-        from scipy.sparse import diags_array
-        from scipy.sparse.linalg import splu
-
-        if off.shape[0] > 20_000 and off.nnz > 4 * off.shape[0]:
-            return None  # fill-in of a large network without planar structure
-        try:
-            x = splu((diags_array(b - diagonal) - off).tocsc()).solve(v)
-        except RuntimeError:
-            return None
-    return x if np.all(np.isfinite(x)) and np.all(x > 0) else None
-
-
-def _lower(diagonals, offs, choice, v, top, tol):
-    """A nonnegative vector that proves a lower bound: v restricted to the strongly connected part that does best."""
-    matrix, diagonal = _chosen(offs, choice), _pick(diagonals, choice)
-    quotient = diagonal + (matrix @ v) / v
-    best = (quotient.min(), v)
-    if top - best[0] > tol:
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
-
-        entries = coo_array(matrix)
-        keep = entries.data != 0
-        row, col, data = entries.row[keep], entries.col[keep], entries.data[keep]
-        count, part = connected_components(coo_array((data, (row, col)), shape=matrix.shape), connection="strong")
-        if count > 1:
-            inside = part[row] == part[col]
-            sums = np.bincount(row[inside], data[inside] * v[col[inside]], minlength=len(v))
-            least = np.full(count, np.inf)
-            np.minimum.at(least, part, diagonal + sums / v)
-            winner = int(least.argmax())
-            if least[winner] > best[0]:
-                best = (least[winner], np.where(part == winner, v, 0.0))
-    return best[1], best[0]
-
-
-def _chosen(offs, choice):
-    """The off-diagonal matrix whose row i comes from ``offs[choice[i]]``."""
-    if len(offs) == 1:
-        return offs[0]
-    if isinstance(offs[0], np.ndarray):
-        return np.where(choice[:, None] == 1, offs[1], offs[0])
-    from scipy.sparse import diags_array
-
-    return (diags_array(1.0 - choice) @ offs[0] + diags_array(choice.astype(float)) @ offs[1]).tocsr()
-
-
-def _pick(diagonals, choice):
-    return diagonals[0] if len(diagonals) == 1 else np.where(choice == 1, diagonals[1], diagonals[0])
-
-
-def _without_diagonal(M):
-    if isinstance(M, np.ndarray):
-        off = M.copy()
-        np.fill_diagonal(off, 0.0)
-        return off
-    off = M.tocoo()
-    keep = off.row != off.col
-    from scipy.sparse import csr_array
-
-    return csr_array((off.data[keep], (off.row[keep], off.col[keep])), shape=off.shape)
+def _is_negative_exactly(M, v):
+    """Whether M v < 0 in rational arithmetic; False for matrices of many entries, where this would take long."""
+    if (M.nnz if hasattr(M, "tocsr") else M.size) > _EXACT:
+        return False
+    rows = M.toarray() if hasattr(M, "tocsr") else M
+    v = [Fraction(float(x)) for x in v]
+    return all(sum(Fraction(float(m)) * x for m, x in zip(row, v, strict=True) if m) < 0 for row in rows)
 
 
 def _check_metzler(M):
@@ -321,10 +206,10 @@ def _check_metzler(M):
         from scipy.sparse import csr_array
 
         M = csr_array(M)
-        off = _without_diagonal(M).data
+        off = without_diagonal(M).data
     else:
         M = np.asarray(M, dtype=float)
-        off = _without_diagonal(M) if M.ndim == 2 and M.shape[0] == M.shape[1] else np.array([np.nan])
+        off = without_diagonal(M) if M.ndim == 2 and M.shape[0] == M.shape[1] else np.array([np.nan])
     if M.ndim != 2 or M.shape[0] != M.shape[1]:
         raise ArgumentError("M", Shown(f"shape {M.shape}"), "a square matrix")
     if not (np.isfinite(off).all() and np.isfinite(M.diagonal()).all() and (off >= 0).all()):
@@ -332,3 +217,37 @@ def _check_metzler(M):
             "M", Shown("a matrix with a negative or infinite entry off its diagonal"), "a Metzler matrix"
         )
     return M
+
+
+def _family(family):
+    """A list of square, finite matrices of one size, dense or csr."""
+    if hasattr(family, "tocsr"):
+        family = [family]
+    elif not (isinstance(family, list | tuple) and len(family) and any(hasattr(A, "tocsr") for A in family)):
+        try:
+            family = np.asarray(family, dtype=float)
+        except (TypeError, ValueError):
+            raise ArgumentError("A", family, "a square matrix, or several of one size") from None
+        family = list(family) if family.ndim == 3 else [family]
+    family = [A.tocsr() if hasattr(A, "tocsr") else np.asarray(A, dtype=float) for A in family]
+    if len({hasattr(A, "tocsr") for A in family}) > 1:
+        from scipy.sparse import csr_array
+
+        family = [csr_array(A) for A in family]
+    shapes = sorted({A.shape for A in family})
+    if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][0] != shapes[0][1] or shapes[0][0] == 0:
+        shown = "no matrix" if not shapes else f"shape {shapes[0]}" if len(shapes) == 1 else f"shapes {shapes}"
+        raise ArgumentError("A", Shown(shown), "a square matrix, or several of one size")
+    if not all(np.isfinite(A.data if hasattr(A, "tocsr") else A).all() for A in family):
+        raise ArgumentError("A", Shown("a matrix with an entry that is not finite"), "finite matrices")
+    return family
+
+
+def _order(p):
+    try:
+        order = float(p)
+    except (TypeError, ValueError):
+        order = math.nan
+    if order not in (1, 2, math.inf):
+        raise ArgumentError("p", p, "1, 2 or inf", choices=("1", "2", "inf"))
+    return order

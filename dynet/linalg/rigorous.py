@@ -15,6 +15,7 @@ Higham, Accuracy and Stability of Numerical Algorithms, second edition, 2002, ch
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -27,11 +28,16 @@ __all__ = [
     "is_positive_definite_exact",
     "multiply_down",
     "multiply_up",
+    "quotient_down",
     "quotient_up",
+    "rows_with_entries",
 ]
 
 UNIT = 2.0**-53
+_BLOCK = 2**14  # elements
+_LARGE = 200  # rows from which it pays to load scipy's interface to LAPACK
 _SPLIT = 134217729.0  # 2**27 + 1
+_LEAST = 5e-324  # the least positive float
 _TINY = 1e-280  # below this size a product's error may not be representable
 
 
@@ -41,26 +47,22 @@ def add_up(x, y):
     >>> print(add_up(0.1, 0.2) >= 0.3, add_up(0.5, 0.25))
     True 0.75
     """
-    total = x + y
-    return np.where(_sum_error(x, y, total) > 0, np.nextafter(total, np.inf), total)
+    return _in_blocks(_sum_with_error, x, y, np.inf)
 
 
 def add_down(x, y):
     """The largest float that is not above the exact ``x + y``, elementwise."""
-    total = x + y
-    return np.where(_sum_error(x, y, total) < 0, np.nextafter(total, -np.inf), total)
+    return _in_blocks(_sum_with_error, x, y, -np.inf)
 
 
 def multiply_up(x, y):
-    """A float that is not below the exact ``x * y`` (the least one unless it underflows), elementwise."""
-    product = x * y
-    return np.where(_product_error(x, y, product) > 0, np.nextafter(product, np.inf), product)
+    """A float that is not below the exact ``x * y`` (the least one unless it is tiny or huge), elementwise."""
+    return _in_blocks(_product_with_error, x, y, np.inf)
 
 
 def multiply_down(x, y):
-    """A float that is not above the exact ``x * y`` (the largest one unless it underflows), elementwise."""
-    product = x * y
-    return np.where(_product_error(-x, y, -product) > 0, np.nextafter(product, -np.inf), product)
+    """A float that is not above the exact ``x * y`` (the largest one unless it is tiny or huge), elementwise."""
+    return _in_blocks(_product_with_error, x, y, -np.inf)
 
 
 def gamma(k):
@@ -84,13 +86,46 @@ def quotient_up(diagonal, off, weights):
     -------
     ndarray, shape (n,)
     """
-    sums = off @ weights
     terms = np.diff(off.indptr) if hasattr(off, "indptr") else np.full(len(weights), off.shape[1])
-    present = np.asarray((off != 0).sum(axis=1)).ravel() > 0
+    present = rows_with_entries(off)
     # the sum of k nonnegative products has a relative error of at most k + 1 roundings; 1e-290 covers underflow
-    high = np.nextafter(sums * (1 + 2 * (terms + 2) * UNIT) + 1e-290, np.inf)
-    quotient = np.where(present, np.nextafter(high / weights, np.inf), 0.0)
+    with np.errstate(over="ignore"):
+        high = np.nextafter((off @ weights) * (1 + 2 * (terms + 2) * UNIT) + 1e-290, np.inf)
+        quotient = np.where(present, np.nextafter(high / weights, np.inf), 0.0)
     return add_up(diagonal, quotient)
+
+
+def quotient_down(diagonal, off, weights):
+    r"""Lower bounds on :math:`d_i + (M w)_i / w_i` for the rows with :math:`w_i > 0`; inf for the others.
+
+    Parameters
+    ----------
+    diagonal : ndarray, shape (n,)
+        Lower bounds on d.
+    off : ndarray (n, n) or scipy.sparse.csr_array
+        Nonnegative lower bounds on M; its diagonal is zero.
+    weights : ndarray, shape (n,)
+        Nonnegative, at most 1e100; those that are positive at least 1e-100.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    terms = np.diff(off.indptr) if hasattr(off, "indptr") else np.full(len(weights), off.shape[1])
+    inside = weights > 0
+    low = np.maximum(np.nextafter((off @ weights) * (1 - 2 * (terms + 2) * UNIT) - 1e-290, -np.inf), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotient = np.maximum(np.nextafter(low / weights, -np.inf), 0.0)
+    return np.where(inside, add_down(diagonal, np.where(inside, quotient, 0.0)), np.inf)
+
+
+def rows_with_entries(matrix):
+    """Which rows of a dense or csr matrix have an entry other than zero, shape (n,)."""
+    if not hasattr(matrix, "indptr"):
+        return matrix.any(axis=1)
+    if np.all(matrix.data):
+        return np.diff(matrix.indptr) > 0
+    return np.diff(np.concatenate([[0], np.cumsum(matrix.data != 0)])[matrix.indptr]) > 0
 
 
 def is_positive_definite(Q, formation_error=0.0):
@@ -118,15 +153,29 @@ def is_positive_definite(Q, formation_error=0.0):
     diagonal = np.diagonal(Q)
     if not (np.isfinite(Q).all() and np.isfinite(formation_error) and np.array_equal(Q, Q.T) and (diagonal > 0).all()):
         return False
-    g = gamma(n + 2)
-    backward = g / (1 - g) * diagonal.sum() * (1 + 1e-9) + 4 * n * (2 * (n + 2) + diagonal.max()) * 5e-324
+    # Rump's bound has n + 2 roundings; two more for libraries that multiply by the reciprocal of a pivot
+    g = gamma(n + 4)
     shifted = Q.copy()
-    np.fill_diagonal(shifted, np.nextafter(diagonal - np.nextafter(backward + formation_error, np.inf), -np.inf))
-    try:
-        np.linalg.cholesky(shifted)
-    except np.linalg.LinAlgError:
-        return False
-    return True
+    with np.errstate(over="ignore", invalid="ignore"):
+        backward = g / (1 - g) * diagonal.sum() * (1 + 1e-9) + 4 * n * (2 * (n + 2) + diagonal.max()) * _LEAST
+        np.fill_diagonal(shifted, np.nextafter(diagonal - np.nextafter(backward + formation_error, np.inf), -np.inf))
+        return _has_factor(shifted)
+
+
+def _has_factor(Q):
+    """Whether the Cholesky factorisation of a symmetric matrix, which is overwritten, runs to the end with finite numbers."""
+    if len(Q) < _LARGE:
+        try:
+            factor = np.linalg.cholesky(Q)
+        except np.linalg.LinAlgError:
+            return False
+    else:  # the same routine without copies, in half the time
+        from scipy.linalg.lapack import dpotrf
+
+        factor, info = dpotrf(Q.T, lower=0, clean=0, overwrite_a=1)
+        if info != 0:
+            return False
+    return bool(np.isfinite(factor).all())  # some libraries run through a pivot that is NaN after an overflow
 
 
 def is_positive_definite_exact(Q):
@@ -157,19 +206,52 @@ def is_positive_definite_exact(Q):
     return True
 
 
-def _sum_error(x, y, total):
-    """The exact error ``x + y - total`` (Knuth)."""
-    part = total - x
-    return (x - (total - part)) + (y - part)
+def _in_blocks(operation, x, y, toward):
+    """The result of an operation, moved to the next float `toward` where its error is not known to lie on the other side.
+
+    Large arrays are done in pieces that stay in the cache.
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    shape = np.broadcast_shapes(x.shape, y.shape)
+    size = math.prod(shape)
+    if size <= _BLOCK:
+        value, error = operation(x, y)
+        doubtful = ~(error <= 0 if toward > 0 else error >= 0)
+        value = np.asarray(value)
+        if doubtful.any():
+            value[doubtful] = _next(value[doubtful], toward)
+        return value if shape else value[()]
+    x, y = np.broadcast_to(x, shape), np.broadcast_to(y, shape)
+    step = max(1, _BLOCK * shape[0] // size)
+    out = np.empty(shape)
+    for start in range(0, shape[0], step):
+        part = slice(start, start + step)
+        out[part] = _in_blocks(operation, x[part], y[part], toward)
+    return out
 
 
-def _product_error(x, y, product):
-    """The exact error ``x y - product`` (Dekker); positive where it cannot be represented."""
+def _sum_with_error(x, y):
+    """The sum, and its exact error ``x + y - sum`` (Knuth); NaN, for any sign, where an intermediate result overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
+        total = x + y
+        part = total - x
+        error = (x - (total - part)) + (y - part)
+    return total, np.where(np.isfinite(error), error, np.nan)
+
+
+def _product_with_error(x, y):
+    """The product, and its exact error ``x y - product`` (Dekker); NaN, for any sign, where it cannot be represented."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        product = x * y
         a, b = _split(x), _split(y)
         error = ((a[0] * b[0] - product) + a[0] * b[1] + a[1] * b[0]) + a[1] * b[1]
-    exact = (np.abs(product) > _TINY) | (x == 0) | (y == 0)
-    return np.where(exact & np.isfinite(error), error, 1.0)
+    known = (np.abs(product) > _TINY) & np.isfinite(error)
+    return product, np.where((x == 0) | (y == 0), 0.0, np.where(known, error, np.nan))
+
+
+def _next(x, toward):
+    with np.errstate(over="ignore"):
+        return np.nextafter(x, toward)
 
 
 def _split(x):

@@ -34,8 +34,12 @@ class Lorenz(FunctionField):
 
     Parameters
     ----------
-    sigma, rho, beta : float
-        Prandtl number, Rayleigh number over its critical value, and a geometric factor; dimensionless.
+    sigma : float
+        Prandtl number, dimensionless.
+    rho : float
+        Rayleigh number over its critical value, dimensionless.
+    beta : float
+        A geometric factor of the convection cell, dimensionless.
 
     Examples
     --------
@@ -43,14 +47,17 @@ class Lorenz(FunctionField):
     array([ 0.        , 26.        , -1.66666667])
     """
 
+    name = "Lorenz"
+    equation = "x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z"
+
     def __init__(self, sigma=10.0, rho=28.0, beta=8.0 / 3.0):
         super().__init__(
             _lorenz,
             3,
             params={"sigma": sigma, "rho": rho, "beta": beta},
             labels=("x", "y", "z"),
-            name="Lorenz",
-            equation="x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z",
+            name=self.name,
+            equation=self.equation,
         )
 
 

@@ -87,7 +87,7 @@ def _model(tables, where, base, objects, files, graph, origin):
         if name not in accepted:
             words = [k for k in accepted if k != "coupling"]
             where.fail(("model", name), value, f"a parameter of {kind}", choices=words, word=name)
-        _number_like(where, name, value, accepted[name].default)
+        _number_like(where, name, value, accepted[name].default, lists="coupling" in accepted)
     labels = None
     if "coupling" in accepted:
         given["coupling"] = sources.coupling(tables, where, base, objects, files, graph)
@@ -108,7 +108,8 @@ def _model(tables, where, base, objects, files, graph, origin):
     except ArgumentError as error:
         name = str(error.name)
         if name.startswith("coupling") and origin is not None:
-            where.say(origin, str(error).removeprefix("coupling="))
+            source = f"= {where.at(origin)!r}: " if len(origin) > 1 else "= "
+            where.say(origin, f"{source}{str(error).removeprefix('coupling=')}")
         if name == "input" and tables.input is not None:
             where.say(("input",), f"does not fit: expected {error.expected}")
         where.wrap(("model",), error)
@@ -116,12 +117,12 @@ def _model(tables, where, base, objects, files, graph, origin):
         where.say(("model",), f"cannot be built: {error}")
 
 
-def _number_like(where, name, value, default):
+def _number_like(where, name, value, default, lists):
     """Where a parameter's default is a number, a value holds numbers only: the message then names the key."""
     if isinstance(default, (int, float)) and not isinstance(default, bool):
-        flat = value if isinstance(value, list) else [value]
+        flat = value if isinstance(value, list) and lists else [value]
         if any(isinstance(v, bool) or not isinstance(v, (int, float)) for v in flat):
-            where.fail(("model", name), value, "a number" if not isinstance(value, list) else "numbers")
+            where.fail(("model", name), value, "numbers" if flat is value else "a number")
 
 
 def _signal(table, where, labels):
@@ -137,7 +138,7 @@ def _signal(table, where, labels):
     accepted = keywords(made)
     for name, value in values.items():
         if name not in accepted:
-            where.fail(("input", name), value, f"a number of input {kind!r}", choices=accepted, word=name)
+            where.fail(("input", name), value, f"a key of input {kind!r}", choices=accepted, word=name)
         if isinstance(value, dict):
             values[name] = _by_label(value, labels, where, ("input", name))
     for name, parameter in accepted.items():

@@ -1,7 +1,8 @@
 """Running a scenario: certify, find the equilibrium, simulate, draw; then write one folder whose files are whole.
 
-Everything is written to a hidden folder beside the goal and moved file by file with :func:`os.replace`, ``report.json``
-last. A run that is stopped leaves either the old file or the new one, never half of one, and no report for a mixture.
+Nothing is written before everything is computed. Then the files go to a hidden folder beside the goal and are moved one by
+one with :func:`os.replace`, ``report.json`` last. A run that is stopped leaves either the old file or the new one, never half
+of one, and no report for a mixture.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import __version__
+from ..engine.ahead import compiling_driver
 from ..errors import ArgumentError, ScenarioError
 from . import measure
 from .report import Report
@@ -29,52 +31,57 @@ PACKAGES = ("numpy", "scipy", "numba", "networkx")
 def run(scenario, out, progress):
     """Run a scenario; see :meth:`dynet.Scenario.run`."""
     clock = _Clock(progress)
+    folder = None if out is None else _goal(Path(out), scenario.name)
     with clock("build"):
         built = scenario.build()
         resolved = scenario.resolved()
         inputs = scenario.inputs(built)
     tables, where = resolved.tables, scenario.where
-    with _folder(out, scenario.name) if out is not None else contextlib.nullcontext((None, None)) as (stage, folder):
-        certificate = equilibrium = trajectory = None
-        if tables.certify is not None:
-            from ..certify import certify
+    with contextlib.nullcontext() if tables.simulate is None else compiling_driver():
+        certificate, equilibrium, trajectory = _solve(built, tables, where, clock)
+    numbers = measure.numbers(built.model, trajectory, certificate, equilibrium)
+    figures = {}
+    with clock("figures"):
+        for index, table in enumerate(tables.figure):
+            with _blame(where, ("figure", index)):
+                figures[_figure_name(table["kind"], figures)] = _draw(table, trajectory, certificate, built.model)
 
-            with clock("certify"), _blame(where, ("certify",)):
-                certificate = certify(built.model, built.norm, kind=tables.certify.kind, tol=tables.certify.tol)
-        if tables.equilibrium is not None:
-            from ..equilibrium import equilibrium as solve
+    def report(files=()):
+        numbers["seconds"] = clock.stop()
+        checks = measure.expectations(tables.expect, numbers)
+        return Report(resolved, trajectory, certificate, equilibrium, numbers, checks, clock.seconds, versions(),
+                      digest(resolved, inputs), folder, files)  # fmt: skip
 
-            settings = tables.equilibrium
-            with clock("equilibrium"), _blame(where, ("equilibrium",)):
-                equilibrium = solve(
-                    built.model, u=built.u, tol=settings.tol, method=settings.method, certificate=certificate
-                )
-        if tables.simulate is not None:
-            with clock("simulate") as watch, _blame(where, ("simulate",)):
-                trajectory = _simulate(built, tables.simulate, watch)
-        numbers = measure.numbers(built.model, trajectory, certificate, equilibrium)
-        figures = {}
-        with clock("figures"):
-            for index, table in enumerate(tables.figure):
-                with _blame(where, ("figure", index)):
-                    figures[_figure_name(table["kind"], figures)] = _draw(table, trajectory, certificate, built.model)
-        if stage is not None:
-            with clock("write"):
-                _write(stage, resolved, inputs, trajectory, certificate, figures)
-        clock.stop()
-        numbers["seconds"] = clock.seconds["total"]
-        files = (
-            [] if stage is None else sorted(p.relative_to(stage).as_posix() for p in stage.rglob("*") if p.is_file())
-        )
-        report = Report(
-            resolved, trajectory, certificate, equilibrium, numbers,
-            measure.expectations(tables.expect, numbers), clock.seconds, versions(), digest(resolved, inputs),
-            folder, tuple([*files, "report.json"] if files else ()),
-        )  # fmt: skip
-        if stage is not None:
-            (stage / "report.json").write_text(report.to_json() + "\n", encoding="utf-8")
-            _move(stage, folder, report.files)
-    return report
+    if folder is None:
+        return report()
+    with _stage(folder) as stage:
+        with clock("write"):
+            _write(stage, resolved, inputs, trajectory, certificate, figures)
+        names = sorted(path.relative_to(stage).as_posix() for path in stage.rglob("*") if path.is_file())
+        final = report((*names, "report.json"))
+        (stage / "report.json").write_text(final.to_json() + "\n", encoding="utf-8")
+        _move(stage, folder, final.files)
+    return final
+
+
+def _solve(built, tables, where, clock):
+    """The certificate, the equilibrium and the trajectory, as far as the scenario asks for them."""
+    certificate = equilibrium = trajectory = None
+    if tables.certify is not None:
+        from ..certify import certify
+
+        with clock("certify"), _blame(where, ("certify",)):
+            certificate = certify(built.model, built.norm, kind=tables.certify.kind, tol=tables.certify.tol)
+    if tables.equilibrium is not None:
+        from ..equilibrium import equilibrium as solve
+
+        tol, method = tables.equilibrium.tol, tables.equilibrium.method
+        with clock("equilibrium"), _blame(where, ("equilibrium",)):
+            equilibrium = solve(built.model, u=built.u, tol=tol, method=method, certificate=certificate)
+    if tables.simulate is not None:
+        with clock("simulate") as watch, _blame(where, ("simulate",)):
+            trajectory = _simulate(built, tables.simulate, watch)
+    return certificate, equilibrium, trajectory
 
 
 class _Clock:
@@ -92,7 +99,9 @@ class _Clock:
         self.seconds[stage] = time.perf_counter() - start
 
     def stop(self):
+        """The total."""
         self.seconds["total"] = time.perf_counter() - self.start
+        return self.seconds["total"]
 
 
 @contextlib.contextmanager
@@ -142,26 +151,36 @@ def _write(stage, resolved, inputs, trajectory, certificate, figures):
             save(figure, stage / "figures" / name)
 
 
+def _goal(out, name):
+    """The folder that the files of a run go to; refused at once where it cannot be written."""
+    folder = out / name
+    for place in (folder, *folder.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise ScenarioError(f"{folder}: expected a folder to write to, and {place} is a file")
+            if not os.access(place, os.W_OK):
+                raise ScenarioError(f"{folder}: expected a folder to write to, and {place} may not be changed")
+            break
+    return folder
+
+
 @contextlib.contextmanager
-def _folder(out, name):
-    """A hidden folder to write to, and the folder that its files move to; neither stays when the run fails."""
-    out = Path(out)
-    made = [p for p in (out, *out.parents) if not p.exists()]
+def _stage(folder):
+    """A hidden folder beside the goal; it never stays, and neither do empty parents when writing fails."""
+    made = [place for place in folder.parents if not place.exists()]
     stage = None
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        if (out / name).exists() and not (out / name).is_dir():
-            raise ScenarioError(f"{out / name}: expected a folder to write to, and this is a file")
-        stage = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=".tmp", dir=out))
-        yield stage, out / name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+        yield stage
     except OSError as error:
-        raise ScenarioError(f"{out}: expected a folder to write to: {error.strerror or error}") from None
+        raise ScenarioError(f"{folder}: cannot be written: {error.strerror or error}") from None
     finally:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
-        for folder in made:
+        for place in made:
             with contextlib.suppress(OSError):
-                folder.rmdir()  # only where it is empty
+                place.rmdir()  # only where it is empty
 
 
 def _move(stage, folder, files):

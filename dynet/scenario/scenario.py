@@ -51,7 +51,7 @@ class Scenario:
     ... )
     >>> report = scenario.replace("model.leak", 2.0).run(out=None)
     >>> report.numbers["certified"], round(report.numbers["rate"], 4)
-    (True, 1.7827)
+    (True, 1.7831)
     """
 
     def __init__(self, **tables):
@@ -173,15 +173,13 @@ class Scenario:
 
     def resolved(self):
         """The scenario with every default, seed and path filled in, as a run writes it."""
-        plain = msgspec.to_builtins(self.tables)
-        plain = {k: v for k, v in plain.items() if v is not None and v != "" and v != [] and v != {}}
+        plain = msgspec.to_builtins(self.tables) | {"name": self.name}  # in the order of the tables, whoever wrote them
+        plain = {k: v for k, v in plain.items() if v not in (None, "", [], {})}
         for name in ("graph", "simulate", "certify", "equilibrium"):
-            table = getattr(self.tables, name)
-            if table is not None:
-                plain[name] = {k: v for k, v in msgspec.to_builtins(table).items() if v is not None}
-        plain["name"] = self.name
-        if "simulate" in plain:
-            plain["simulate"].setdefault("seed", self.tables.seed)
+            if name in plain:
+                if name == "simulate" and plain[name]["seed"] is None:
+                    plain[name]["seed"] = self.tables.seed
+                plain[name] = {k: v for k, v in plain[name].items() if v is not None}
         if "generator" in plain.get("graph", {}):
             import networkx as nx
 

@@ -24,7 +24,10 @@ def _file(key, name, base, objects, files, where):
         return objects[name]
     path = resolve(base, name)
     if not path.is_file():
-        near = nearest(path.name, [p.name for p in path.parent.glob("*")]) if path.parent.is_dir() else None
+        others = [
+            p.name for p in path.parent.glob("*") if (p.suffix == ".py") == (path.suffix == ".py") and p.is_file()
+        ]
+        near = nearest(path.name, [name for name in others if not name.endswith(".toml")])
         also = f"; did you mean {str(Path(name).with_name(near))!r}?" if near else ""
         where.say(key, f"= {name!r}: there is no file {path}{also}")
     files[".".join(key)] = path
@@ -37,19 +40,19 @@ def graph(tables, where, base, objects, files):
     if table is None:
         return None, None
     if table.generator is not None:
-        return _generate(table, tables.seed, where), ("graph",)
+        return _generate(table, tables.seed, where), ("graph", "generator")
     from ..fields.graph import DATASETS, load_graph
 
     if table.name is not None:
         if table.name.removesuffix("_graph") not in DATASETS:
             where.fail(("graph", "name"), table.name, "a data set that ships with networkx", choices=DATASETS)
-        return load_graph(table.name), ("graph",)
+        return load_graph(table.name), ("graph", "name")
     source = _file(("graph", "file"), table.file, base, objects, files, where)
     if not isinstance(source, Path):
         return source, ("graph",)
     try:
         weight = tables.model.get("edge_weight", "weight")
-        return load_graph(source, weight=str(weight), directed=table.directed), ("graph",)
+        return load_graph(source, weight=str(weight), directed=table.directed), ("graph", "file")
     except ArgumentError as error:
         text = str(error).removeprefix(f"graph={str(source)!r}: ")
         where.say(("graph", "file"), f"= {table.file!r}: {text}")
@@ -104,7 +107,7 @@ def coupling(tables, where, base, objects, files, graph):
     path = _file(("model", "coupling"), given, base, objects, files, where)
     if not isinstance(path, Path):
         return path
-    readers = {".npy": _npy, ".npz": _npz, ".mtx": _mtx}
+    readers = {".npy": _npy, ".npz": _npz, ".mtx": _mtx, ".csv": _csv}
     if path.suffix not in readers:
         where.fail(("model", "coupling"), given, f"a file that ends in {', '.join(readers)}")
     try:
@@ -115,6 +118,10 @@ def coupling(tables, where, base, objects, files, graph):
 
 def _npy(path):
     return np.load(path, allow_pickle=False)
+
+
+def _csv(path):
+    return np.loadtxt(path, delimiter=",", ndmin=2)
 
 
 def _npz(path):
@@ -144,11 +151,10 @@ def function(tables, given, where, base, objects, files):
     sys.path.insert(0, str(path.parent.resolve()))  # so that the file may import its neighbours
     try:
         spec.loader.exec_module(module)
-    except DynetError:
-        raise
     except Exception as error:  # whatever the user's file raises
         line = error.lineno if isinstance(error, SyntaxError) else _line(error, path)
-        where.say(("model", "function"), f"= {word!r}: {path}:{line}: {type(error).__name__}: {error}")
+        kind = "" if isinstance(error, DynetError) else f"{type(error).__name__}: "
+        where.say(("model", "function"), f"= {word!r}: {path}:{line}: {kind}{error}")
     finally:
         sys.path.remove(str(path.parent.resolve()))
     field = getattr(module, name, None)

@@ -123,6 +123,8 @@ class Where:
 
     def wrap(self, path, error):
         """Raise a library's complaint about an argument as a complaint about the key that it came from."""
+        if isinstance(error, ArgumentError) and error.value is None:
+            self.say((*path, error.name), f"is missing: expected {error.expected}")
         text = re.sub(r"^params\['(\w+)'\]", r"\1", str(error))
         name = re.sub(r"^params\['(\w+)'\]", r"\1", str(getattr(error, "name", "")))
         if isinstance(error, ArgumentError) and text.startswith(f"{name}="):
@@ -147,7 +149,7 @@ class Where:
     def _place(self, path):
         if self.file is None:
             return "scenario"
-        line = line_of(self.text, path) if self.text else None
+        line = line_of(self.text, path) or line_of(self.text, path[:-1])  # a missing key has the line of its table
         return f"{self.file}:{line}" if line else str(self.file)
 
 

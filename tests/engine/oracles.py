@@ -59,49 +59,97 @@ def rk4(f, y, t0, t1, save, dt):
     return np.array(out), count
 
 
-def dopri5(f, y, t0, t1, save, rtol, atol, power, max_steps=100_000):
-    """Dormand-Prince 5(4); `power` raises a number to a power, as roughly as the engine does.
+def dopri5(f, y, t0, t1, save, rtol, atol, log2, exp2, max_steps=100_000):
+    """Dormand-Prince 5(4); `log2` and `exp2` are as rough as the engine's.
 
     Returns the states at the save times, and the numbers of accepted and rejected steps.
     """
-    y, t, out = np.array(y, dtype=float), t0, []
-    save, n = list(save), len(y)
-    while save and save[0] <= t0:
-        out.append(y.copy())
-        save.pop(0)
-    k = [f(t, y)] + [None] * 6
-    scale = atol + rtol * np.abs(y)
-    size, speed = np.sum((y / scale) ** 2), np.sum((k[0] / scale) ** 2)
-    h = 0.01 * np.sqrt(size / speed) if size > 1e-10 and speed > 1e-10 else 1e-6
-    h = min(h, t1 - t0)
-    accepted = rejected = 0
-    while t < t1 and accepted + rejected < max_steps:
-        end = t + h
-        if end >= t1 - 1e-9 * h:
-            end, h = t1, t1 - t
+
+    def step(t, y, h, end, k):
         for s in range(1, 7):
             z = y.copy()
             for j in range(s):
                 z = z + h * A[s][j] * k[j]
             k[s] = f(t + C[s] * h, z)
-        estimate = np.zeros(n)
+        estimate = np.zeros(len(y))
         for s in range(7):
             estimate = estimate + h * E[s] * k[s]
         error = 0.0
-        for i in range(n):
-            error += (estimate[i] / (atol + rtol * max(abs(y[i]), abs(z[i])))) ** 2 / n
+        for i in range(len(y)):
+            error += (estimate[i] / (atol + rtol * max(abs(y[i]), abs(z[i])))) ** 2 / len(y)
+
+        def between(s):
+            difference = z - y
+            bend = h * k[0] - difference
+            rest = h * sum(D[j] * k[j] for j in range(7))
+            return y + s * (difference + (1 - s) * (bend + s * (difference - h * k[6] - bend + (1 - s) * rest)))
+
+        return z, error, between
+
+    return _controlled(f, step, 7, 5, y, t0, t1, save, rtol, atol, log2, exp2, max_steps)
+
+
+def adaptive(tableau, f, y, t0, t1, save, rtol, atol, log2, exp2, max_steps=100_000):
+    """Any method with an error estimate, from its coefficients; the dense output in nested form where it is Hermite's."""
+    a = [[float(v) for v in row] for row in (*tableau.a, *tableau.extra)]
+    size = tableau.stages
+    nodes = [float(v) for v in tableau.c] + [sum(row) for row in a[size:]]
+
+    def step(t, y, h, end, k):
+        states = [y]
+        for s in range(1, len(a)):
+            states.append(y + h * sum(w * v for w, v in zip(a[s], k, strict=False)))
+            k[s] = f(t + nodes[s] * h, states[s])
+        z = states[size - 1]
+        scale = atol + rtol * np.maximum(np.abs(y), np.abs(z))
+        high, low = (
+            None if w is None else np.sum((h * sum(float(v) * q for v, q in zip(w, k, strict=False)) / scale) ** 2)
+            for w in (tableau.error, tableau.low)
+        )
+        error = (high if low is None or high == 0 else high**2 / (high + 0.01 * low)) / len(y)
+
+        def between(s):
+            if tableau.polynomials is None:
+                slopes = s * (1 - s) ** 2 * h * k[0] + s**2 * (s - 1) * h * k[size - 1]
+                return (1 + 2 * s) * (1 - s) ** 2 * y + s**2 * (3 - 2 * s) * z + slopes
+            return y + h * sum(
+                sum(float(w) * s ** (power + 1) for power, w in enumerate(row)) * v
+                for row, v in zip(tableau.polynomials, k, strict=True)
+            )
+
+        return z, error, between
+
+    return _controlled(f, step, len(a), tableau.order, y, t0, t1, save, rtol, atol, log2, exp2, max_steps, size - 1)
+
+
+def _controlled(f, step, size, order, y, t0, t1, save, rtol, atol, log2, exp2, max_steps, last=-1):
+    y, t, out = np.array(y, dtype=float), t0, []
+    save, way = list(save), np.sign(t1 - t0)
+    while save and way * save[0] <= way * t0:
+        out.append(y.copy())
+        save.pop(0)
+    k = [f(t, y)] + [None] * (size - 1)
+    scale = atol + rtol * np.abs(y)
+    extent, speed = np.sum((y / scale) ** 2), np.sum((k[0] / scale) ** 2)
+    h = 0.01 * np.sqrt(extent / speed) if extent > 1e-10 and speed > 1e-10 else 1e-6
+    h = way * min(h, abs(t1 - t0))
+    memory = -13.3
+    accepted = rejected = 0
+    while way * t < way * t1 and accepted + rejected < max_steps:
+        end = t + h
+        if way * (t1 - end) <= 1e-9 * abs(h):
+            end, h = t1, t1 - t
+        z, error, between = step(t, y, h, end, k)
+        level = 0.5 * log2(error + 1e-30)
         if error <= 1:
-            while save and save[0] <= end:
-                s = (save.pop(0) - t) / h
-                difference = z - y
-                bend = h * k[0] - difference
-                rest = h * sum(D[j] * k[j] for j in range(7))
-                out.append(
-                    y + s * (difference + (1 - s) * (bend + s * (difference - h * k[6] - bend + (1 - s) * rest)))
-                )
+            while save and way * save[0] <= way * end:
+                out.append(between((save.pop(0) - t) / h))
             y, t, accepted = z, end, accepted + 1
-            k[0] = k[6]
+            k[0] = k[last]
+            factor = 0.9 * exp2((0.2 * memory - 0.85 * level) / order)
+            memory = max(level, -13.3)
         else:
             rejected += 1
-        h *= min(10.0, max(0.2, 0.9 * power(error + 1e-30, -0.1)))
+            factor = 0.9 * exp2(-level / order)
+        h *= min(10.0, max(0.2, factor))
     return np.array(out), accepted, rejected

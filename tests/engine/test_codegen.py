@@ -80,13 +80,13 @@ CHILD = """
 import sys
 import numpy as np
 sys.path.insert(0, {tests!r})
-from dynet.engine import codegen, explicit, stages, tableaus
+from dynet.engine import codegen, drive, explicit, stages, tableaus
 from engine.blocks import LORENZ, block
 model = block(LORENZ, 3)
 args = (np.ones((4, 3)), np.tile([10.0, 28.0, 8 / 3], (4, 1)), 0.0, 1.0, np.array([1.0]))
 runs = [explicit.integrate(model, *args), explicit.integrate(model, *args, "rk4", dt=0.01)]
 steps = [stages.attempt_of(tableaus.TABLEAUS[m], False).cache_hits for m in ("dopri5", "rk4")]
-hits = [sum(explicit._driver().stats.cache_hits.values()), *steps]
+hits = [sum(drive.driver().stats.cache_hits.values()), *steps]
 print([model.function.cache_hits, *hits, [float(run.x.sum()).hex() for run in runs]])
 """
 

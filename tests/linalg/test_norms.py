@@ -17,24 +17,26 @@ ATOL = 1e-9
 
 
 @st.composite
-def cases(draw, orders=(1, 2, math.inf)):
+def cases(draw, orders=(1, 2, math.inf), coordinates=False):
     """A norm with or without weights, and a generator for matrices and vectors of its size."""
     n = draw(st.integers(1, 5))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     p = draw(st.sampled_from(orders))
     kind = draw(st.sampled_from(["plain", "vector", "matrix"] if p == 2 else ["plain", "vector"]))
-    weights = None
-    if kind == "vector":
+    weights = R = None
+    if coordinates and draw(st.booleans()):
+        R = np.linalg.qr(random.normal(size=(n, n)))[0] * random.uniform(0.4, 2.0, n)
+    if kind == "vector" and p in (1, 2, math.inf):
         weights = random.uniform(0.2, 5.0, n)
     elif kind == "matrix":
         root = random.normal(size=(n, n))
         weights = root @ root.T + np.eye(n)
         weights = (weights + weights.T) / 2
-    return Norm(p, weights), random, n
+    return Norm(p, weights, R), random, n
 
 
 @settings(max_examples=100)
-@given(cases())
+@given(cases(coordinates=True))
 def test_the_list_of_properties(case):
     norm, random, n = case
     A, B = random.normal(size=(2, n, n)) * 3
@@ -58,8 +60,8 @@ def test_the_list_of_properties(case):
     assert np.isclose(norm.induced(A), norm.dual().induced(A.T), atol=ATOL)
 
 
-@settings(max_examples=50)
-@given(cases())
+@settings(max_examples=80)
+@given(cases(orders=(1, 2, math.inf, 1.5, 4.0), coordinates=True))
 def test_lumer_quotients_stay_below_the_log_norm_and_reach_it(case):
     norm, random, n = case
     A = random.normal(size=(n, n))
@@ -148,6 +150,11 @@ def test_other_orders_are_bounded_soundly():
         ((2, [[1.0, 2.0], [0.0, 1.0]]), "symmetric"),
         ((2, [[1.0, 2.0], [2.0, 1.0]]), "positive definite"),
         ((3, [1.0, 1.0]), "weights"),
+        ((1, None, [[1.0, 2.0], [2.0, 4.0]]), "rank 1"),
+        ((1, None, [[1.0], [2.0]]), "at most as many rows"),
+        ((1, None, [[np.nan, 1.0]]), "finite"),
+        ((1, None, "rows"), "R="),
+        ((1, [1.0, 1.0], [[1.0, 1.0]]), "one for each row of R"),
     ],
 )
 def test_bad_norms_are_refused(arguments, word):
@@ -169,3 +176,80 @@ def test_norms_compare_and_hash_by_value():
     assert Norm(1) != Norm(2) and Norm(1) != Norm(1, [1.0])
     with pytest.raises(AttributeError):
         Norm(1).p = 2
+
+
+@st.composite
+def seminorms(draw):
+    """A seminorm, and a matrix that keeps its kernel."""
+    n = draw(st.integers(2, 5))
+    r = draw(st.integers(1, n - 1))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    p = draw(st.sampled_from([1, 2, math.inf]))
+    R = random.normal(size=(r, n))
+    weights = random.uniform(0.3, 3.0, r) if draw(st.booleans()) else None
+    kernel = scipy.linalg.null_space(R)
+    A = random.normal(size=(n, n))
+    A = A - np.linalg.pinv(R) @ R @ A @ kernel @ kernel.T
+    return Norm(p, weights, R), A, kernel, random
+
+
+@settings(max_examples=60)
+@given(seminorms())
+def test_log_seminorms_bound_growth_modulo_the_kernel_and_refuse_what_moves_it(case):
+    norm, A, kernel, random = case
+    x = random.normal(size=(300, norm.n))
+    assert np.allclose(norm.length(kernel.T), 0) and np.allclose(norm.length(x + kernel[:, 0]), norm.length(x))
+    mu = norm.log(A)
+    assert np.isclose(mu, norm.log(sp.csr_array(A))) and np.isclose(norm.log(np.stack([A, A]))[1], mu)
+    assert np.all(norm.length(x @ scipy.linalg.expm(A).T) <= np.exp(mu) * norm.length(x) * (1 + 1e-9))
+    assert (norm.pairing(x @ A.T, x) / norm.length(x) ** 2).max() <= mu + 1e-8
+    assert np.all(norm.length(x @ A.T) <= norm.induced(A) * norm.length(x) * (1 + 1e-9))
+    across = np.linalg.eigvals(norm.conjugate(A)).real.max()
+    assert across <= mu + 1e-8
+    if norm.p == 2 and norm.weights is None:  # the linear matrix inequality on the range of R
+        W = norm.R.T @ norm.R
+        assert np.linalg.eigvalsh(2 * mu * W - A.T @ W - W @ A).min() >= -1e-8 * (1 + abs(mu))
+    moving = A + 1e-3 * np.outer(norm.R[0], kernel[:, 0])
+    for bad in (moving, sp.csr_array(moving)):
+        with pytest.raises(ArgumentError, match="moves the kernel"):
+            norm.log(bad)
+    with pytest.raises(ArgumentError, match="no dual"):
+        norm.dual()
+
+
+def test_norms_in_other_coordinates_agree_with_the_conjugated_matrix():
+    random = np.random.default_rng(5)
+    T, A = random.normal(size=(2, 4, 4)) + 2 * np.eye(4)
+    for p in (1, 2, math.inf, 3):
+        assert np.isclose(Norm(p, R=T).log(A), Norm(p).log(T @ A @ np.linalg.inv(T)))
+    assert np.isclose(Norm(2, R=T).log(A), Norm(2, T.T @ T).log(A))
+    assert np.isclose(Norm("inf", R=np.diag([1, 2, 3, 4.0])).log(A), Norm("inf", 1 / np.array([1, 2, 3, 4.0])).log(A))
+    assert Norm(1, R=T) == Norm(1, R=T) != Norm(1) and hash(Norm(1, R=T)) == hash(Norm(1, R=T))
+
+
+def test_large_sparse_matrices_are_bounded_in_l2_too(monkeypatch):
+    random = np.random.default_rng(7)
+    A = sp.csr_array(sp.random_array((60, 60), density=0.08, rng=random) - 0.04 * sp.eye_array(60))
+    A.data = A.data - 0.5
+    eta = random.uniform(0.5, 2.0, 60)
+    for norm in (Norm(2), Norm(2, eta)):
+        wanted = norm.log(A), norm.induced(A)
+        with monkeypatch.context() as patch:
+            patch.setattr("dynet.linalg.norms._DENSE", 10)
+            found = norm.log(A), norm.induced(A)
+        assert np.allclose(found, wanted) and found[0] >= wanted[0] - 1e-13 and found[1] >= wanted[1] - 1e-13
+    m = 60
+    line = sp.diags_array([np.ones(m - 1), np.full(m, -2.0), np.ones(m - 1)], offsets=[-1, 0, 1])
+    grid = sp.csr_array(sp.kron(line, sp.eye_array(m)) + sp.kron(sp.eye_array(m), line))
+    exact = -4 * (1 - np.cos(np.pi / (m + 1)))
+    assert exact <= Norm(2).log(grid) <= exact + 1e-9
+
+
+def test_ties_are_exact_unless_asked_otherwise():
+    x, y = [1.0, 5.0], [2.0, 1.9]
+    assert Norm("inf").pairing(x, y) == 2.0 and Norm("inf").pairing(x, y, atol=0.09) == 2.0
+    assert Norm("inf").pairing(x, y, atol=0.11) == 9.5
+    assert Norm(1).pairing([1.0, 5.0], [1.0, 1e-9]) == (1 + 1e-9) * 6
+    assert Norm(1).pairing([1.0, 5.0], [1.0, 1e-9], atol=1e-8) == 1 + 1e-9
+    with pytest.raises(ArgumentError, match="atol"):
+        Norm(1).pairing(x, y, atol=-1.0)

@@ -26,7 +26,7 @@ from numba.np.arrayobj import make_array
 
 from . import codegen, stages
 
-__all__ = ["TEAM", "attempt_of", "fused_source", "team", "team_ints"]
+__all__ = ["TEAM", "attempt_of", "team_source", "team", "team_ints"]
 
 TEAM = 64  # entries of `ints`; those that several threads write lie in cache lines of their own
 THREADS, SPLIT, GROUP, EPOCH, ARRIVED, TURN, QUIT = 0, 1, 2, 16, 24, 32, 40
@@ -102,7 +102,7 @@ _HEAD = """
 import numpy as np
 from numba import cfunc, njit
 from dynet.engine.block import FASTMATH, bare, flat
-from dynet.engine.fused import EPOCH, GROUP, QUIT, SPLIT, TEAM, THREADS, barrier, fetch_add, look, wait_for_change
+from dynet.engine.team import EPOCH, GROUP, QUIT, SPLIT, TEAM, THREADS, barrier, fetch_add, look, wait_for_change
 from dynet.engine.stages import ATTEMPT, SHARE
 
 @njit(fastmath=FASTMATH, error_model="numpy", nogil=True)
@@ -185,7 +185,7 @@ def attempt(rhs, t, h, y, slopes, z, p, reals, ints, work, error, at, rtol, atol
 """
 
 
-def fused_source(tableau):
+def team_source(tableau):
     """Source of the module of a method: ``attempt`` and ``assist`` for a single lane."""
     source = _HEAD
     count = tableau.stages
@@ -210,7 +210,7 @@ def _words(weights):
 
 @functools.cache
 def _module(tableau):
-    return codegen.module(fused_source(tableau), tag=f"{tableau.name}_fused")
+    return codegen.module(team_source(tableau), tag=f"{tableau.name}_team")
 
 
 def attempt_of(tableau):
