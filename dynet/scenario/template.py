@@ -28,6 +28,24 @@ _START = {
     "hopfield": {"weight": 0.12},
     "persidskii": {"coupling": [[-2.0, 1.0], [0.5, -1.0]], "activation": "leaky_relu(0.5)"},
     "linear_minus_monotone": {"coupling": [[-1.0, 0.5], [0.5, -1.0]]},
+    "lotka_volterra": {"coupling": [[-2.0, 0.5], [0.5, -1.0]]},
+    "gradient_flow": {"Q": [[2.0, 0.5], [0.5, 1.0]], "b": [1.0, 0.0]},
+    "primal_dual": {"Q": [[1.0, 0.0], [0.0, 2.0]], "K": [[1.0, 1.0]], "b": 1.0},
+    "hebbian": {"learning": [[0.0, 1.0], [-1.0, 0.0]], "leak": 5.0, "forgetting": 3.0},
+}
+
+#: Kinds that contract in a norm that ``certify`` finds.
+_CONTRACTS = ("firing_rate", "hopfield", "persidskii", "linear_minus_monotone")
+
+#: Kinds whose states are fractions, or must not be negative: the middle of the random initial states.
+_MIDDLE = {
+    "sis": 0.3,
+    "sir": 0.3,
+    "seir": 0.3,
+    "lotka_volterra": 1.0,
+    "compartmental": 1.0,
+    "cell_transmission": 1.0,
+    "goodwin": 1.0,
 }
 
 
@@ -57,7 +75,7 @@ def template(kind):
     model = _known(kind)
     parameters, start = keywords(model), dict(_START.get(kind, {}))
     on_graph = "coupling" in parameters and "coupling" not in start
-    contracts = kind in _START
+    contracts = kind in _CONTRACTS
     equation = model.equation if isinstance(model.equation, str) else ""
     lines = [f"# {model.__name__}: {equation}" if equation else f"# {model.__name__}"]
     lines += [f"# Run it with: dynet run FILE.toml. What its keys mean: dynet models {kind}", ""]
@@ -66,7 +84,10 @@ def template(kind):
         lines += [*_GRAPH.rstrip().splitlines()]
     lines += ["", "[model]", f'kind = "{kind}"', *_keys(parameters, start, _meanings(model), skip=on_graph)]
     lines += ["", "[simulate]", "t = 10.0  # the end, or [start, end]", f"batch = {16 if contracts else 2}  # random "
-              "initial states; x0 = [...] sets them", '# method = "auto"  # see docs/choosing.md', "# rtol = 1e-6"]  # fmt: skip
+              "initial states; x0 = [...] sets them"]  # fmt: skip
+    if kind in _MIDDLE:
+        lines += [f"x0 = {_MIDDLE[kind]}  # around which they lie", "spread = 0.05"]
+    lines += ['# method = "auto"  # see docs/choosing.md', "# rtol = 1e-6"]
     if contracts:
         lines += ["", "[certify]", '# norm = "inf"  # 1, 2 or inf; the best of the three when it is not given']
     lines += ["", "[[figure]]", 'kind = "trajectories"']
