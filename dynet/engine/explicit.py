@@ -207,11 +207,12 @@ def integrate(
         checkpoint.begin(stored, facts)
 
     def work(piece):
-        while piece.advance(budget) == 1:
-            if callback is not None and callback(*piece.now()):
-                monitor[1] = 1.0
-            if checkpoint is not None:
-                checkpoint.offer(stored)
+        with team.team(*piece.team):
+            while piece.advance(budget) == 1:
+                if callback is not None and callback(*piece.now()):
+                    monitor[1] = 1.0
+                if checkpoint is not None:
+                    checkpoint.offer(stored)
 
     if threads == 1:
         work(pieces[0])
@@ -322,8 +323,7 @@ class _Piece:
     def advance(self, budget):
         """Let the driver go on for so many steps of all lanes; 0 when all trajectories are at their end, 1 when not yet."""
         self.sizes[2] = budget
-        with team.team(*self.team):
-            result = self.drive(*self.arguments)
+        result = self.drive(*self.arguments)
         for notes, field, kept in ((self.steps, control.RECORDS, 0), (self.hits, control.HITS, 1)):
             if self.ledger[field]:
                 who = [column[: self.ledger[field]].copy() for column in notes]
