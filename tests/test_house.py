@@ -183,6 +183,11 @@ def test_every_scenario_is_listed_and_readable():
             tomllib.loads(path.read_text(encoding="utf-8"))
 
 
+def test_every_scenario_describes_something_that_can_be_built():
+    for path in sorted((ROOT / "scenarios").rglob("*.toml")):
+        dynet.Scenario.load(path).build()
+
+
 def test_the_entry_point_exists():
     module, _, function = setup()["options.entry_points"]["console_scripts"].partition("=")[2].strip().partition(":")
     assert callable(getattr(importlib.import_module(module), function))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def _model(tables, where, base, objects, files, graph, origin):
         if name not in accepted:
             words = [k for k in accepted if k != "coupling"]
             where.fail(("model", name), value, f"a parameter of {kind}", choices=words, word=name)
-        _number_like(where, name, value, accepted[name].default, lists="coupling" in accepted)
+        _number_like(where, name, value, accepted[name].default, lists=name in _arrays(KINDS[kind]))
     labels = None
     if "coupling" in accepted:
         given["coupling"] = sources.coupling(tables, where, base, objects, files, graph)
@@ -115,6 +116,12 @@ def _model(tables, where, base, objects, files, graph, origin):
         where.wrap(("model",), error)
     except (TypeError, ValueError) as error:
         where.say(("model",), f"cannot be built: {error}")
+
+
+def _arrays(model):
+    """The parameters of a model that may be arrays: its docstring says so."""
+    entries = re.findall(r"^\s*([\w, ]+) : .*array_like", model.__doc__ or "", re.MULTILINE)
+    return {name.strip() for entry in entries for name in entry.split(",")}
 
 
 def _number_like(where, name, value, default, lists):
@@ -243,7 +250,7 @@ def _solvers(tables, where, model, u):
     if tables.simulate is not None:
         try:
             _times(tables.simulate.t, tables.simulate.save)
-            _method(tables.simulate.method, tables.simulate.dt, tables.simulate.rtol)
+            _method(tables.simulate.method, tables.simulate.dt)
         except ArgumentError as error:
             where.wrap(("simulate",), error)
     if tables.certify is not None and tables.certify.kind not in KINDS:
