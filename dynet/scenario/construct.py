@@ -250,7 +250,7 @@ def _solvers(tables, where, model, u):
     if tables.simulate is not None:
         try:
             _times(tables.simulate.t, tables.simulate.save)
-            _method(tables.simulate.method, tables.simulate.dt)
+            _method(tables.simulate.method, tables.simulate.dt, tables.simulate.rtol)
         except ArgumentError as error:
             where.wrap(("simulate",), error)
     if tables.certify is not None and tables.certify.kind not in KINDS:
