@@ -13,6 +13,7 @@ _HOME = {
     "vector_field": "fields.function",
     "VectorField": "fields.base",
     "Activation": "fields.activation",
+    "Event": "fields.watch",
     "Constant": "fields.signal",
     "Sinusoid": "fields.signal",
     "Piecewise": "fields.signal",

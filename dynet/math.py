@@ -25,7 +25,19 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["VECTORISED", "cos", "exp", "logistic", "rough_exp2", "rough_log2", "rough_power", "sin", "sincos", "tanh"]
+__all__ = [
+    "VECTORISED",
+    "cos",
+    "exp",
+    "logistic",
+    "near_exp2",
+    "rough_exp2",
+    "rough_log2",
+    "rough_power",
+    "sin",
+    "sincos",
+    "tanh",
+]
 
 _FASTMATH = {"contract", "nsz", "arcp"}
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to the nearest integer, which then lies in the low bits
@@ -197,15 +209,21 @@ def rough_log2(x):
 
 
 @_inline
-def rough_exp2(z):
-    """``2**z`` within a part in 17,000, for z within -60 and 60 and clipped there; vectorisable."""
-    z = -60.0 if z < -60.0 else z
-    z = 60.0 if z > 60.0 else z
+def near_exp2(z):
+    """``2**z`` within a part in 17,000, for z within -1000 and 1000, vectorisable."""
     q = z + _MAGIC
     n = _bits(q)
     r = z - (q - _MAGIC)
     p = 1.0 + r * (0.693147 + r * (0.240227 + r * (0.0555041 + r * 0.00961813)))
     return _float(_bits(p) + (n << 52))
+
+
+@_inline
+def rough_exp2(z):
+    """``2**z`` within a part in 17,000, for z within -60 and 60 and clipped there; vectorisable."""
+    z = -60.0 if z < -60.0 else z
+    z = 60.0 if z > 60.0 else z
+    return near_exp2(z)
 
 
 @_inline

@@ -6,16 +6,19 @@ The method is an argument, as are the tolerances and the input. Everything is ch
 from __future__ import annotations
 
 import os
-import threading
 import time
 
 import numpy as np
 
 from .engine import methods
+from .engine.checkpoint import Checkpoint
+from .engine.interpolant import Interpolant
+from .engine.progress import watched
 from .errors import ArgumentError, Shown, Status
+from .fields import watch
 from .fields.base import VectorField, describe
 from .fields.signal import PerLane
-from .trajectory import Trajectory
+from .trajectory import Trajectory, happened
 
 __all__ = ["simulate", "METHODS"]
 
@@ -36,6 +39,12 @@ def simulate(
     dt=None,
     save=None,
     max_steps=10_000_000,
+    dense=False,
+    events=None,
+    summary=None,
+    callback=None,
+    checkpoint=None,
+    executor=None,
     threads=None,
     progress=None,
 ):
@@ -47,14 +56,20 @@ def simulate(
     x0 : array_like, shape (n,) or (batch, n)
         Initial state(s). With `params` or `u` of a batch, one state may serve all.
     t : float, (t0, t1) or array_like, shape (k,)
-        The end (from 0), the two ends, or three or more save times of which the first is the start.
+        The end (from 0), the two ends, or three or more save times of which the first is the start; backward in time where
+        they decrease.
     u : float, array_like (inputs,), array_like (batch, inputs) or Signal, optional
         The input; the model's own by default. Two dimensions give each trajectory a constant input of its own.
     params : dict, optional
         Parameter name -> number, or array whose leading axis is the batch. Compiles nothing.
     method : str
-        ``"auto"`` (dopri5, or rk4 where `dt` is given), ``"dopri5"`` (Dormand-Prince 5(4), adaptive step) or ``"rk4"``
-        (classical, fixed step `dt`).
+        Explicit Runge-Kutta methods with a step of their own for every trajectory: ``"dopri5"``, ``"tsit5"`` (order 5),
+        ``"vern7"``, ``"dop853"`` (7 and 8, for tight tolerances), ``"bs32"``, ``"heun"`` (3 and 2, for loose ones). With
+        `dt` these take fixed steps, as do ``"rk4"`` and ``"euler"``. For stiff models ``"rodas5p"`` (Rosenbrock, few
+        states), ``"bdf"`` (orders 1 to 5, many states) and ``"bdf_krylov"`` (without a matrix); ``"implicit_euler"`` with
+        `dt`, which contracts in every norm in which the model does. ``"auto"`` chooses: rk4 where `dt` is given, dopri5,
+        or vern7 below rtol 1e-8; a trajectory that is found to be stiff is given to a stiff method. ``.stats["why"]`` says
+        what was chosen.
     rtol, atol : float
         Relative and absolute tolerance of one adaptive step, in the units of x.
     dt : float, optional
@@ -63,10 +78,26 @@ def simulate(
         How many evenly spaced save times (101 by default), the last only, or the times themselves.
     max_steps : int
         Attempted steps per trajectory before it gets the status ``max_steps``.
+    dense : bool
+        Keep the solver's own polynomials of every step, for :meth:`Trajectory.at`.
+    events : Event, function, or list of these, optional
+        ``g(t, x, p)`` whose changes of sign are found between the steps; see :class:`dynet.Event`. ``.events`` has them.
+    summary : sequence of str, or dict, optional
+        Gather ``"last"``, ``"min"``, ``"max"``, ``"mean"`` or ``"integral"`` (over the time) of the states at the save times
+        instead of storing them. A dict name -> ``(word, what)`` gathers the value of a function ``g(t, x, p)``, or the
+        Euclidean distance from a reference trajectory, shape (n,) or (k, n). ``.summary`` has the arrays.
+    callback : callable, optional
+        ``callback(t, x)`` after every step (for a batch ``callback(which, t, x)``, of those under way); the run stops when it
+        returns True.
+    checkpoint : path, optional
+        Store the run there every minute. Where the file exists the run goes on from it, with the same bits.
+    executor : str, optional
+        ``"block"``; or ``"fused"``, which compiles whole steps of this model, and is chosen where that pays.
     threads : int, optional
         Threads over which a batch is spread; by default one for small work and all cores for large.
-    progress : callable, optional
-        Called a few times a second with the fraction that is done.
+    progress : callable or True, optional
+        Called a few times a second with the fraction that is done, a float with an attribute ``left``: the seconds that
+        the rest will take. True prints it.
 
     Returns
     -------
@@ -99,56 +130,145 @@ def simulate(
         row = np.argwhere(~np.isfinite(x0))[0]
         raise ArgumentError(f"x0[{', '.join(map(str, row))}]", float(x0[tuple(row)]), "finite initial states")
     t0, t1, times = _times(t, save)
-    name = _method(method, dt)
+    name, why = _method(method, dt, rtol)
     _positive("rtol", rtol, least=_LEAST_RTOL)
     _positive("atol", atol)
     if dt is not None:
         _positive("dt", dt)
-    if not isinstance(max_steps, (int, np.integer)) or max_steps < 1:
+    if not isinstance(max_steps, (int, np.integer)) or isinstance(max_steps, bool) or max_steps < 1:
         raise ArgumentError("max_steps", max_steps, "a positive integer")
-
     p, batch, signal = _lane_data(model, x0, params, u)
     single = batch is None
     y0 = np.array(np.broadcast_to(np.atleast_2d(x0), (batch or 1, model.n)), order="C")
     p = np.array(np.broadcast_to(np.atleast_2d(p), (y0.shape[0], p.shape[-1])), order="C")
+    options = _options(model, name, executor, dense, events, summary, callback, checkpoint, single)
+    wanted = watch.quantities_of(summary, model.n, times.size) if summary is not None else ()
+    happenings = watch.events_of(events)
     if threads is None:
-        threads = (os.cpu_count() or 1) if y0.size * (t1 - t0 > 0) > 20_000 else 1
+        threads = (os.cpu_count() or 1) if y0.size > 20_000 else 1
 
     started = time.perf_counter()
+    places = ()
+    if happenings:
+        options["events"] = watch.compiled_events(model, happenings, t0, y0[0])
+    if wanted:
+        options["summary"], places = watch.compiled_summary(model, wanted, t0, y0[0], times.size)
     model.block(signal)  # compiled, and kept in the code store
     compiled = time.perf_counter()
     monitor = np.zeros(2)
     task = methods.Task(
-        model, signal, name, y0, p, t0, t1, times, float(rtol), float(atol), dt, int(max_steps), threads, monitor, {}
+        model, signal, name, y0, p, t0, t1, times, float(rtol), float(atol), dt, int(max_steps), threads, monitor, options
     )  # fmt: skip
-    solution = methods.run(task) if progress is None else _watched(lambda: methods.run(task), monitor, progress)
+    work = (lambda: methods.run(task)) if method != "auto" else (lambda: _run_auto(task))
+    solution = work() if progress is None else watched(work, monitor, progress)
     finished = time.perf_counter()
+    solution, change = solution if method == "auto" else (solution, None)
 
     status = tuple(Status(int(s)) for s in solution.status)
     stats = {
-        "method": name,
+        "method": name if change is None else change[0],
+        "why": why if change is None else change[1],
+        "executor": solution.executor,
         "rtol": rtol,
         "atol": atol,
         "dt": dt,
         "accepted": int(solution.accepted.sum()),
         "rejected": int(solution.rejected.sum()),
+        "least_steps": int(solution.accepted.min()),
+        "most_steps": int(solution.accepted.max()),
+        "mean_step": float(np.abs(solution.t_stop - t0).sum() / max(1, solution.accepted.sum())),
+        "stiff": _share(solution.probes),
         "threads": threads,
         "model_seconds": compiled - started,
         "solve_seconds": finished - compiled,
     }
-    if single:
-        return Trajectory(
-            times,
-            solution.x[0],
-            status=status[0],
-            t_stop=float(solution.t_stop[0]),
-            labels=model.labels,
-            stats=stats,
-            model=model,
-        )
+    x = solution.x
+    if wanted:
+        times, x = times[-1:], solution.summary[:, None, 0, : model.n]
+    found = {place[0]: _gathered(solution.summary, place, abs(t1 - t0)) for place in places}
+    steps = Interpolant(*solution.steps, y0.shape[0]) if dense else None
     return Trajectory(
-        times, solution.x, status=status, t_stop=solution.t_stop, labels=model.labels, stats=stats, model=model
+        times,
+        x[0] if single else x,
+        status=status[0] if single else status,
+        t_stop=float(solution.t_stop[0]) if single else solution.t_stop,
+        labels=model.labels,
+        stats=stats,
+        model=model,
+        steps=steps,
+        events=happened(happenings, solution.hits, y0.shape[0], single) if happenings else {},
+        summary={key: value[0] if single else value for key, value in found.items()},
     )
+
+
+def _share(probes):
+    """Of the steps that were probed, the share in which stability was the limit."""
+    return None if probes is None or not probes[:, 0].any() else float(probes[:, 1].sum() / probes[:, 0].sum())
+
+
+def _gathered(sums, place, span):
+    _, row, columns, divide = place
+    value = sums[:, row, columns]
+    return value / span if divide else value
+
+
+def _options(model, name, executor, dense, events, summary, callback, checkpoint, single):
+    """What the runner is told beyond the equation and the tolerances."""
+    options = {}
+    known = methods.METHODS[name]
+    if executor not in (None, "block", "fused"):
+        raise ArgumentError("executor", executor, "an executor", choices=("block", "fused"))
+    noting = {"dense": dense, "events": events, "callback": callback}
+    for word, value in {**noting, "summary": summary, "checkpoint": checkpoint, "executor": executor}.items():
+        if value and not known.watched:
+            able = [m.name for m in methods.METHODS.values() if m.watched]
+            raise ArgumentError(
+                word, value, f"nothing: {name} does not know it; these methods do", choices=able, word=name
+            )
+    if dense:
+        options["dense"] = True
+    if callback is not None:
+        if not callable(callback):
+            raise ArgumentError("callback", callback, "a function callback(t, x)")
+        options["callback"] = (
+            (lambda who, t, x: callback(float(t[0]), x[0]) if len(t) else None) if single else callback
+        )
+    if checkpoint is not None:
+        if dense or events or callback:
+            raise ArgumentError("checkpoint", str(checkpoint), "None, together with dense, events or callback")
+        options["checkpoint"] = Checkpoint(checkpoint)
+    watching = any(bool(value) for value in noting.values()) or checkpoint is not None
+    if known.kind == "explicit" and executor != "block" and not watching:
+        options["scalars"] = model.scalars()
+    if executor == "fused" and not options.get("scalars"):
+        reason = "dense, events, callback or checkpoint are given" if watching else f"{model} has no such form"
+        raise ArgumentError("executor", executor, f"'block' or None, because {reason}")
+    if executor is not None:
+        options["executor"] = executor
+    return options
+
+
+def _run_auto(task):
+    """Run, and give what is stiff to a stiff method: the solution, and (method, why) where it is not the one planned."""
+    if task.dt is not None:
+        return methods.run(task), None
+    options = {**task.options, "halt_if_stiff": True}
+    solution = methods.run(task._replace(options=options))
+    rows = np.flatnonzero(solution.status == Status.STIFF)
+    if rows.size == 0:
+        return solution, None
+    options = {k: v for k, v in task.options.items() if k not in ("scalars", "executor")}
+    name = methods.stiff_method(task.y0.shape[1], watched=any(map(bool, options.values())))
+    if options.get("dense") or options.get("events"):
+        rows = np.arange(len(task.y0))
+    again = methods.run(task._replace(method=name, y0=task.y0[rows], p=task.p[rows], options=options))
+    why = f"{name} for {rows.size} of {len(task.y0)} trajectories, found to be stiff by {task.method}"
+    if rows.size == len(task.y0):
+        return again, (name, why)
+    for old, new in zip(solution, again, strict=True):
+        if isinstance(old, np.ndarray) and new is not None and len(old) == len(task.y0):
+            old[rows] = new
+    return solution, (f"{task.method}, {name}", why)
 
 
 def _times(t, save):
@@ -161,8 +281,11 @@ def _times(t, save):
         raise ArgumentError("t", t, "finite times: the end, (t0, t1), or save times")
     if given.size == 1:
         given = np.array([0.0, given[0]])
-    if np.any(np.diff(given) <= 0):
-        raise ArgumentError("t", t, "increasing times" if given.size > 2 else "an end after the start")
+    way = 1.0 if given[-1] > given[0] else -1.0
+    if np.any(way * np.diff(given) <= 0):
+        raise ArgumentError(
+            "t", t, "increasing or decreasing times" if given.size > 2 else "an end other than the start"
+        )
     t0, t1 = float(given[0]), float(given[-1])
     if save is None:
         times = given if given.size > 2 else np.linspace(t0, t1, 101)
@@ -176,14 +299,19 @@ def _times(t, save):
         times = np.linspace(t0, t1, int(save))
     else:
         times = np.asarray(save, dtype=float)
-        if times.ndim != 1 or times.size == 0 or np.any(np.diff(times) <= 0) or times[0] < t0 or times[-1] > t1:
-            raise ArgumentError("save", save, f"increasing times between {t0:g} and {t1:g}")
+        inside = times.ndim == 1 and times.size and way * times[0] >= way * t0 and way * times[-1] <= way * t1
+        if not inside or not np.all(way * np.diff(times) > 0):
+            raise ArgumentError("save", save, f"times in order between {t0:g} and {t1:g}")
     return t0, t1, np.ascontiguousarray(times)
 
 
-def _method(method, dt):
+def _method(method, dt, rtol):
+    """The method and why it was chosen."""
     if method == "auto":
-        return "dopri5" if dt is None else "rk4"
+        if dt is not None:
+            return "rk4", "a fixed step was asked for"
+        tight = isinstance(rtol, (int, float)) and rtol < 1e-8
+        return ("vern7", "a tight tolerance") if tight else ("dopri5", "the default of moderate tolerances")
     if method not in METHODS:
         raise ArgumentError("method", method, "the name of a method", choices=("auto", *METHODS))
     known = methods.METHODS[method]
@@ -191,7 +319,7 @@ def _method(method, dt):
         raise ArgumentError("dt", dt, f"None: {method} chooses its own steps; set rtol and atol, or method='rk4'")
     if dt is None and not known.adaptive:
         raise ArgumentError("dt", dt, f"a step: {method} has a fixed step")
-    return method
+    return method, "asked for"
 
 
 def _positive(name, value, least=0.0):
@@ -247,29 +375,3 @@ def _lane_data(model, x0, params, u):
     if lanes_u is None:
         return p, batch, model.signal(u)
     return np.hstack([p, lanes_u]), batch, PerLane(model.inputs, p.shape[1])
-
-
-def _watched(work, monitor, progress):
-    """Run in a thread while this one reports progress; Ctrl-C asks the solver to stop and keeps what it has."""
-    result = {}
-
-    def run():
-        try:
-            result["value"] = work()
-        except BaseException as error:
-            result["error"] = error
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.2)
-            progress(min(1.0, float(monitor[0])))
-    except KeyboardInterrupt:
-        monitor[1] = 1.0
-        thread.join()
-        raise
-    if "error" in result:
-        raise result["error"]
-    progress(float(monitor[0]))
-    return result["value"]

@@ -11,13 +11,40 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from .errors import ArgumentError, Shown, Status
 from .linalg.norms import Norm
 
-__all__ = ["Trajectory"]
+__all__ = ["Occurrences", "Trajectory", "happened"]
+
+
+class Occurrences(NamedTuple):
+    """When an event happened, and where.
+
+    Attributes
+    ----------
+    t : ndarray, shape (k,)
+    x : ndarray, shape (k, n)
+        The states there, before any change.
+    """
+
+    t: np.ndarray
+    x: np.ndarray
+
+
+def happened(events, hits, batch, single):
+    """A dict from the name of each event to its :class:`Occurrences`, one for each trajectory of a batch."""
+    which, t, x = hits
+    found = {}
+    for number, event in enumerate(events):
+        rows = which[:, 1] == number
+        cuts = np.searchsorted(which[rows, 0], np.arange(batch + 1))
+        each = [Occurrences(t[rows][a:b], x[rows][a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        found[event.name] = each[0] if single else each
+    return found
 
 
 class Trajectory:
@@ -38,6 +65,12 @@ class Trajectory:
         Method, tolerances, accepted and rejected steps, wall time in seconds.
     model : VectorField or None
         What was simulated; None for a trajectory read from a file.
+    events : dict
+        Name of each event -> its :class:`Occurrences`, or a list of them for a batch. Not written to files.
+    summary : dict
+        Name of each summary -> array; its first axis is the batch. Not written to files.
+    steps : Interpolant or None
+        The solver's own dense output, where it was asked for. Not written to files.
 
     Examples
     --------
@@ -47,10 +80,11 @@ class Trajectory:
     ((3, 3), True)
     """
 
-    def __init__(self, t, x, *, status, t_stop, labels, stats=None, model=None):
+    def __init__(self, t, x, *, status, t_stop, labels, stats=None, model=None, steps=None, events=None, summary=None):
         self.t, self.x = np.asarray(t, dtype=float), np.asarray(x, dtype=float)
         self.status, self.t_stop, self.labels = status, t_stop, tuple(labels)
         self.stats, self.model = dict(stats or {}), model
+        self.steps, self.events, self.summary = steps, dict(events or {}), dict(summary or {})
 
     @property
     def batch(self):
@@ -80,8 +114,8 @@ class Trajectory:
     def at(self, t):
         """States at other times, interpolated between save times.
 
-        Cubic Hermite interpolation when the model is at hand, with an error of the fourth power of the save interval;
-        linear otherwise. For the solver's own dense output, name the times in :func:`dynet.simulate`.
+        The solver's own dense output where ``dense=True`` was given to :func:`dynet.simulate`. Otherwise cubic Hermite
+        interpolation when the model is at hand, with an error of the fourth power of the save interval; linear if not.
 
         Parameters
         ----------
@@ -98,14 +132,17 @@ class Trajectory:
             For a time outside the save times.
         """
         times = np.atleast_1d(np.asarray(t, dtype=float))
-        low, high = self.t[0], self.t[-1]
+        low, high = sorted((self.t[0], self.t[-1]))
         if times.ndim != 1 or not np.all((times >= low) & (times <= high)):
             raise ArgumentError("t", t, f"times between {low:g} and {high:g}")
-        if self.t.size == 1:
-            right = np.zeros(times.size, int)
-            out = self.x[..., right, :]
+        way = 1.0 if self.t[-1] >= self.t[0] else -1.0
+        if self.steps is not None:
+            out = self.steps(times)
+            out = out[0] if self.batch is None else out
+        elif self.t.size == 1:
+            out = self.x[..., np.zeros(times.size, int), :]
         else:
-            right = np.clip(np.searchsorted(self.t, times, side="left"), 1, self.t.size - 1)
+            right = np.clip(np.searchsorted(way * self.t, way * times, side="left"), 1, self.t.size - 1)
             h = self.t[right] - self.t[right - 1]
             s = ((times - self.t[right - 1]) / h)[:, None]
             a, b = self.x[..., right - 1, :], self.x[..., right, :]

@@ -25,7 +25,7 @@ import numpy as np
 from numba import njit
 
 from ..errors import Status
-from ..math import rough_exp2, rough_log2
+from ..math import near_exp2, rough_log2
 from .block import FASTMATH
 
 __all__ = ["admit", "gather", "resize", "settle"]
@@ -47,15 +47,17 @@ STARTED, QUEUE, DONE, VACANT, LOOKS, RECORDS, HITS = range(7)
 LEDGER = 7
 
 # Numbers of a run.
-N_T0, N_T1, N_RTOL, N_ATOL, N_DT, N_INVERSE, N_TOTAL, N_ADAPTIVE, N_WAY, N_REACH, N_HALT, N_TOLD = range(12)
-NUMBERS = 12
+N_T0, N_T1, N_RTOL, N_ATOL, N_DT, N_INVERSE, N_TOTAL, N_ADAPTIVE, N_WAY, N_REACH, N_HALT, N_TOLD, N_LIMIT = range(13)
+NUMBERS = 13
 
 FORCED_LIMIT = 60  # steps at the rounding limit after which a stuck lane is not exploding
 ROUNDING = 4e-15  # a step of less than this part of t is lost in the rounding of t
-LOOK = 64  # attempts between two reports of progress, and of a trajectory between two probes of stiffness
-CERTAIN = 5  # such probes in a row
+LOOK = 256  # steps of all lanes between two reports of progress
+PROBE = 1000  # attempts of a trajectory between two probes of stiffness
+CERTAIN = 3  # such probes in a row
 
-LEAST_MEMORY = -13.3  # a very small error must not shrink the step after it
+MOST, LEAST = 3.4739311883324127, -2.1699250014423126  # logarithms of 10 / 0.9 and of 0.2 / 0.9
+MEMORY_FLOOR = -13.3  # a very small error must not shrink the step after it
 
 # Inlined into the driver before it is compiled, because compiling them apart and together takes twice as long.
 _inline = njit(fastmath=FASTMATH, error_model="numpy", inline="always")
@@ -66,9 +68,9 @@ def resize(level, memory, taken, inverse_order):
     """The factor of the next step; `level` and `memory` are logarithms to base 2 of this error and the one before."""
     smooth = inverse_order * (0.2 * memory - 0.85 * level)
     exponent = smooth if taken > 0.0 else -inverse_order * level
-    factor = 0.9 * rough_exp2(exponent)
-    factor = 10.0 if factor > 10.0 else factor
-    return 0.2 if factor < 0.2 else factor
+    exponent = MOST if exponent > MOST else exponent
+    exponent = LEAST if exponent < LEAST else exponent
+    return 0.9 * near_exp2(exponent)
 
 
 @_inline
@@ -123,8 +125,8 @@ def admit(rhs, reals, ints, y0, p0, numbers, save, y, slope, first, p, work, row
             for i in range(npar):
                 p[i, lane] = p0[who, i]
             t[lane] = t0
-            rows[TRIES, lane], rows[WINS, lane], rows[MEMORY, lane] = 0.0, 0.0, LEAST_MEMORY
-            rows[HALT, lane], rows[STIFFENED, lane], rows[DUE, lane], forced[lane] = 0.0, 0.0, LOOK, -1.0
+            rows[TRIES, lane], rows[WINS, lane], rows[MEMORY, lane] = 0.0, 0.0, MEMORY_FLOOR
+            rows[HALT, lane], rows[STIFFENED, lane], rows[DUE, lane], forced[lane] = 0.0, 0.0, PROBE, -1.0
             ledger[QUEUE] += 1
             ledger[VACANT] -= 1
     rhs(t, y, p, reals, ints, work, first)

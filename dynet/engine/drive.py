@@ -94,9 +94,10 @@ def drive(
                                 value += dense[s, power] * slopes[s, i, lane]
                             record_c[k, power + 1, i] = h[lane] * value
                     ledger[RECORDS] += 1
+        changed = 0
         if RICH and rules.shape[0] > 0:
-            find(
-                rhs, watch, change, reals, ints, dense, rules, y, z, first, slopes, last, p, work, rows, marks,
+            changed = find(
+                watch, change, reals, ints, dense, rules, y, z, first, slopes, p, work, rows, marks,
                 spot, spot_p, spot_work, spot_t, gauges, gauge_one, roots, fresh, counts, ledger, hit_i, hit_t, hit_x,
             )  # fmt: skip
         if crossing > 0:
@@ -132,6 +133,9 @@ def drive(
                         saved[lane] += 1
                         goal[lane] = way * save[saved[lane]] if saved[lane] < save.size else np.inf
 
+        if RICH and changed > 0:
+            renew(rhs, reals, ints, rules, z, first, slopes, last, p, work, rows, marks)
+
         ledger[LOOKS] += 1
         probing = 0
         if reach > 0.0:  # is it stability that limits the step?
@@ -142,7 +146,7 @@ def drive(
             stage = near.size
             for lane in range(lanes):
                 if tries[lane] >= due[lane] and good[lane] > 0.0 and owner[lane] >= 0:
-                    due[lane] = tries[lane] + LOOK
+                    due[lane] = tries[lane] + PROBE
                     apart, turned = 0.0, 0.0
                     for i in range(n):
                         inner = 0.0
@@ -184,7 +188,7 @@ def drive(
                 h[lane] *= resize(at[lane], memory[lane], good[lane], inverse_order)
             for lane in range(lanes):
                 level, old, taken = at[lane], memory[lane], good[lane]
-                level = -13.3 if level < -13.3 else level
+                level = MEMORY_FLOOR if level < MEMORY_FLOOR else level
                 memory[lane] = level if taken > 0.0 else old
         trouble = 0
         for lane in range(lanes):
@@ -223,11 +227,12 @@ import numpy as np
 from numba import float64, int64, int8, njit
 from dynet.engine.block import FASTMATH, RHS_TYPE, bare, flat
 from dynet.engine.control import (
-    AT, DONE, DUE, ERROR, FORCED, GOAL, GOOD, GROWN, H, HITS, LOOK, LOOKS, MEMORY, N_ADAPTIVE, N_REACH, N_TOLD, N_TOTAL, N_WAY,
-    OWNER,
+    AT, DONE, DUE, ERROR, FORCED, GOAL, GOOD, GROWN, H, HITS, LOOK, LOOKS, MEMORY, MEMORY_FLOOR, N_ADAPTIVE, N_REACH,
+    N_TOLD, N_TOTAL, N_WAY,
+    OWNER, PROBE,
     QUEUE, RECORDS, ROUNDING, SAVED, STIFFENED, T, TRIES, VACANT, WINS, admit, gather, level_of, resize, settle,
 )
-from dynet.engine.events import PARTS, find
+from dynet.engine.events import PARTS, find, renew
 from dynet.engine.stages import ATTEMPT_TYPE
 
 RICH = {rich}

@@ -19,7 +19,7 @@ from numba import njit
 from .block import FASTMATH
 from .control import AT, FORCED, GOOD, GROWN, HALT, HITS, OWNER, SKIP, H, T
 
-__all__ = ["find"]
+__all__ = ["find", "renew"]
 
 PARTS = 4
 # A rule is a row of integers: direction (-1, 0, 1), occurrence that ends the trajectory (0 for none), changes the state (0, 1).
@@ -51,7 +51,7 @@ def crosses(left, right, direction):
 
 @_plain
 def find(
-    rhs, watch, change, reals, ints, dense, rules, y, z, first, slopes, last, p, work, rows, marks, spot, spot_p,
+    watch, change, reals, ints, dense, rules, y, z, first, slopes, p, work, rows, marks, spot, spot_p,
     spot_work, spot_t, gauges, gauge_one, roots, fresh, counts, ledger, hit_i, hit_t, hit_x,
 ):  # fmt: skip
     """Find the events of the last step in all lanes; where one ends or changes a trajectory, `z` and its time are cut there.
@@ -151,7 +151,7 @@ def find(
                     over = True
                     break
     if changed == 0:
-        return
+        return 0
     for lane in range(lanes):
         if marks[SKIP, lane] >= 0 and rules[marks[SKIP, lane], CHANGES] > 0 and good[lane] > 0.0 and owner[lane] >= 0:
             for i in range(n):
@@ -163,8 +163,15 @@ def find(
             change(spot_t, spot, spot_p, reals, ints, spot_work, fresh)
             for i in range(n):
                 z[i, lane] = fresh[i, 0]
-    rhs(grown, z, p, reals, ints, work, first)
-    for lane in range(lanes):
-        if marks[SKIP, lane] >= 0 and rules[marks[SKIP, lane], CHANGES] > 0 and good[lane] > 0.0 and owner[lane] >= 0:
-            for i in range(n):
+    return changed
+
+
+@_plain
+def renew(rhs, reals, ints, rules, z, first, slopes, last, p, work, rows, marks):
+    """The slopes of the lanes whose state has just been replaced; later than `find`, because saving needs the old ones."""
+    rhs(rows[GROWN], z, p, reals, ints, work, first)
+    for lane in range(z.shape[1]):
+        e = marks[SKIP, lane]
+        if e >= 0 and rules[e, CHANGES] > 0 and rows[GOOD, lane] > 0.0 and marks[OWNER, lane] >= 0:
+            for i in range(z.shape[0]):
                 slopes[last, i, lane] = first[i, lane]

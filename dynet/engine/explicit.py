@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import control, stages, tableaus
+from . import control, fused, stages, tableaus
 from .drive import driver
 from .events import PARTS
 from .methods import Solution
@@ -21,6 +21,7 @@ __all__ = ["Events", "Summary", "integrate", "run"]
 
 FOREVER = 1 << 62
 BETWEEN = 16384  # steps of all lanes between two looks at the clock
+TASTE = 1000  # steps of one trajectory from which the work is estimated
 NOTES = 4096  # dense steps and events that are noted before they are collected
 
 
@@ -61,10 +62,36 @@ class Events(NamedTuple):
 
 def run(task):
     """The runner of the table of methods."""
-    return integrate(
-        task.model.block(task.signal), task.y0, task.p, task.t0, task.t1, task.save, task.method, rtol=task.rtol,
-        atol=task.atol, dt=task.dt, max_steps=task.max_steps, threads=task.threads, monitor=task.monitor, **task.options,
+    options = dict(task.options)
+    executor, scalars = options.pop("executor", None), options.pop("scalars", None)
+    block, count = task.model.block(task.signal), len(task.y0)
+    if scalars and executor is None:
+        executor = "fused" if _expected(block, task) > fused.WORTH else "block"
+    if executor == "fused":
+        tableau = tableaus.TABLEAUS[task.method]
+        noting = task.save.size > 2
+        options["fused"] = fused.Fused(
+            scalars, tableau if task.dt is None else tableau.fixed, block.n, task.p.shape[1], noting
+        )
+    solution = integrate(
+        block, task.y0, task.p, task.t0, task.t1, task.save, task.method, rtol=task.rtol, atol=task.atol, dt=task.dt,
+        max_steps=task.max_steps, threads=task.threads if count > 1 else 1, monitor=task.monitor, **options,
     )  # fmt: skip
+    return solution._replace(executor="fused" if executor == "fused" else "block")
+
+
+def _expected(block, task):
+    """Steps of all trajectories together, as far as the beginning of the first one tells."""
+    if task.dt is not None:
+        return len(task.y0) * abs(task.t1 - task.t0) / task.dt
+    if len(task.y0) < 4 * fused.LANES:
+        return 0
+    start = integrate(
+        block, task.y0[:1], task.p[:1], task.t0, task.t1, np.empty(0), task.method, rtol=task.rtol, atol=task.atol,
+        max_steps=min(task.max_steps, TASTE), lanes=fused.LANES,
+    )  # fmt: skip
+    share = abs(start.t_stop[0] - task.t0) / abs(task.t1 - task.t0)
+    return len(task.y0) * (start.accepted[0] + start.rejected[0]) / max(share, 1e-12)
 
 
 def integrate(
@@ -142,7 +169,21 @@ def integrate(
     numbers = np.zeros(control.NUMBERS)
     way = 1.0 if t1 > t0 else -1.0
     near, reach = _probe(tableau)
-    numbers[:] = (t0, t1, rtol, atol, dt or 0.0, 1.0 / tableau.order, batch, adaptive, way, reach, halt_if_stiff, 0.0)
+    numbers[:] = (
+        t0,
+        t1,
+        rtol,
+        atol,
+        dt or 0.0,
+        1.0 / tableau.order,
+        batch,
+        adaptive,
+        way,
+        reach,
+        halt_if_stiff,
+        0.0,
+        max_steps,
+    )
     threads = max(1, min(threads, batch // 8)) if checkpoint is None and callback is None else 1
     ends = np.linspace(0, batch, threads + 1).astype(int)
     common = (block, tableau, reals, ints, numbers, save, near, summary, events, dense, fused, max_steps)
@@ -224,64 +265,47 @@ class _Piece:
         self.ledger[control.VACANT] = lanes
         self.states, self.slopes = _aligned((3, n, lanes)), _aligned((len(polynomials), n, lanes))
         self.p, self.work = _aligned((npar, lanes)), _aligned((block.work_rows, lanes))
-        self.rows, self.marks = _aligned((control.ROWS, lanes)), np.full((3, lanes), -1)
+        self.marks = np.full((3, lanes), -1)
+        # States, slopes and rows of the lanes, and what they were before the step: all that a fused step reads and writes.
+        self.block = _aligned((3 * n + control.ROWS + 3, lanes))
+        self.rows = self.block[2 * n : 2 * n + control.ROWS]
         self.rows[control.T], self.rows[control.GOAL] = numbers[control.N_T0], -np.inf
         count = summary.count if summary else 0
         spot = (np.zeros((n, 1)), np.zeros((npar, 1)), np.zeros((count, 1)), np.zeros((max(1, block.work_rows), 1)))
-        m, notes = len(events.rules) if events else 0, NOTES + 4 * lanes
-        self.steps = (
-            np.zeros(notes * dense, np.int64),
-            np.zeros((notes * dense, 3)),
-            np.zeros((notes * dense, polynomials.shape[1] + 1, n)),
-        )
+        m, room = len(events.rules) if events else 0, NOTES + 4 * lanes
+        self.steps = np.zeros(room * dense, np.int64), np.zeros((room * dense, 3)), None
+        self.steps = (*self.steps[:2], np.zeros((room * dense, polynomials.shape[1] + 1, n)))
         rules = np.ascontiguousarray(events.rules) if events else np.zeros((0, 3), np.int64)
-        room = NOTES + 4 * lanes * m if events else 0
+        room = NOTES + PARTS * lanes * m if events else 0
         self.hits = np.zeros((room, 2), np.int64), np.zeros(room), np.zeros((room, n))
-        single = lanes == 1
-        rhs = block.function
+        rhs, single = block.function, lanes == 1
         attempt = stages.attempt_of(tableau, single)
-        finish = stages.finish_of(tableau, single) if len(polynomials) > tableau.stages else attempt
+        finish = stages.finish_of(tableau, single) if len(polynomials) > tableau.stages else None
+        finish = finish or attempt  # never called
         gauge = summary.gauge if count else rhs
-        watch, change = (events.watch, events.change or rhs) if events else (rhs, rhs)
-        whole = (solution.x, solution.summary, solution.status, solution.t_stop, solution.accepted, solution.rejected)
-        x, sums, status, t_stop, accepted, rejected = (field[part] for field in whole)
         reference = summary.reference if summary else np.zeros((0, 0, 0))
-        before = (
-            attempt,
-            finish,
-            rhs,
-            gauge,
-            watch,
-            change,
-            reals,
-            ints,
-            y0[part],
-            p[part],
-            numbers,
-            save,
-            polynomials,
-            near,
+        batch = (solution.status, solution.t_stop, solution.accepted, solution.rejected, solution.probes)
+        given = (reals, ints, y0[part], p[part], numbers, save, polynomials, near, self.sizes, self.ledger, monitor)
+        kept = (
+            *spot,
+            np.zeros(1),
+            solution.x[part],
+            solution.summary[part],
+            reference,
+            *(field[part] for field in batch),
         )
-        after = (
-            *(
-                self.states,
-                self.slopes,
-                self.p,
-                self.work,
-                self.rows,
-                self.marks,
-                *spot,
-                np.zeros(1),
-                x,
-                sums,
-                reference,
-            ),
-            *(status, t_stop, accepted, rejected, solution.probes[part], *self.steps, rules),
-            *(np.zeros((PARTS + 1, m, lanes)), np.zeros((m, 1)), np.zeros(m), np.zeros((n, 1))),
-            *(solution.counts[part], *self.hits),
-        )
-        self.arguments = (*before, self.sizes, self.ledger, monitor, *after)
-        self.drive = fused.driver(self) if fused else driver(bool(events or summary or dense))
+        if fused:
+            own = (self.block, self.states, self.slopes, self.p, self.work, self.marks)
+            self.sizes[3] = fused.noting
+            self.arguments = (fused.step(), attempt, finish, rhs, gauge, *given, *own, *kept)
+            self.drive = fused.driver()
+        else:
+            own = (self.states, self.slopes, self.p, self.work, self.rows, self.marks)
+            watch, change = (events.watch, events.change or rhs) if events else (rhs, rhs)
+            room = (np.zeros((PARTS + 1, m, lanes)), np.zeros((m, 1)), np.zeros(m), np.zeros((n, 1)))
+            looks = (*self.steps, rules, *room, solution.counts[part], *self.hits)
+            self.arguments = (attempt, finish, rhs, gauge, watch, change, *given, *own, *kept, *looks)
+            self.drive = driver(bool(events or summary or dense))
         self.collected = [], []
 
     def advance(self, budget):
@@ -298,7 +322,7 @@ class _Piece:
 
     def knowledge(self):
         """The arrays in which the driver keeps what it knows between two steps."""
-        names = ("states", "slopes", "p", "rows", "marks", "ledger", "numbers")
+        names = ("states", "slopes", "p", "block", "marks", "ledger", "numbers")
         return {f"piece_{name}": getattr(self, name) for name in names}
 
     def now(self):

@@ -27,6 +27,8 @@ class Method(NamedTuple):
         Whether it can choose its steps from rtol and atol; whether it can take steps of a given dt.
     module : str
         Of the engine; holds the runner.
+    watched : bool
+        Whether the runner takes the options dense, events, summary, callback and checkpoint.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Method(NamedTuple):
     adaptive: bool
     fixed: bool
     module: str
+    watched: bool = False
 
 
 class Task(NamedTuple):
@@ -98,6 +101,8 @@ class Solution(NamedTuple):
     hits : tuple or None
         The events, by trajectory: its number and the event's; time; state.
     counts : ndarray of int64, shape (batch, events), or None
+    executor : str
+        What ran it.
     """
 
     x: np.ndarray
@@ -110,23 +115,24 @@ class Solution(NamedTuple):
     steps: tuple | None = None
     hits: tuple | None = None
     counts: np.ndarray | None = None
+    executor: str = "block"
 
 
 METHODS = {
     method.name: method
     for method in (
-        Method("dopri5", "explicit", 5, adaptive=True, fixed=True, module="explicit"),
-        Method("tsit5", "explicit", 5, adaptive=True, fixed=True, module="explicit"),
-        Method("vern7", "explicit", 7, adaptive=True, fixed=True, module="explicit"),
-        Method("dop853", "explicit", 8, adaptive=True, fixed=True, module="explicit"),
-        Method("bs32", "explicit", 3, adaptive=True, fixed=True, module="explicit"),
-        Method("heun", "explicit", 2, adaptive=True, fixed=True, module="explicit"),
-        Method("rk4", "explicit", 4, adaptive=False, fixed=True, module="explicit"),
-        Method("euler", "explicit", 1, adaptive=False, fixed=True, module="explicit"),
-        Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock"),
+        Method("dopri5", "explicit", 5, adaptive=True, fixed=True, module="explicit", watched=True),
+        Method("tsit5", "explicit", 5, adaptive=True, fixed=True, module="explicit", watched=True),
+        Method("vern7", "explicit", 7, adaptive=True, fixed=True, module="explicit", watched=True),
+        Method("dop853", "explicit", 8, adaptive=True, fixed=True, module="explicit", watched=True),
+        Method("bs32", "explicit", 3, adaptive=True, fixed=True, module="explicit", watched=True),
+        Method("heun", "explicit", 2, adaptive=True, fixed=True, module="explicit", watched=True),
+        Method("rk4", "explicit", 4, adaptive=False, fixed=True, module="explicit", watched=True),
+        Method("euler", "explicit", 1, adaptive=False, fixed=True, module="explicit", watched=True),
+        Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock", watched=True),
         Method("bdf", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
         Method("bdf_krylov", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
-        Method("implicit_euler", "stiff", 1, adaptive=False, fixed=True, module="implicit_euler"),
+        Method("implicit_euler", "stiff", 1, adaptive=False, fixed=True, module="implicit_euler", watched=True),
     )
 }
 

@@ -90,6 +90,10 @@ class VectorField:
             return None
         return network_pattern(*edges, self.n // self.dim, self.dim)
 
+    def scalars(self):
+        """Source of the right-hand side as a function of scalars, or None: see :mod:`dynet.fields.scalar`."""
+        return None
+
     def parameter_vector(self):
         """The parameters that may differ from trajectory to trajectory, flat, in the order the block reads them."""
         return np.empty(0)

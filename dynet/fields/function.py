@@ -16,6 +16,7 @@ from ..engine.block import BlockRHS
 from ..errors import ArgumentError, Shown
 from . import lanes
 from .base import VectorField, describe
+from .scalar import scalar_source
 
 __all__ = ["FunctionField", "vector_field"]
 
@@ -91,6 +92,12 @@ class FunctionField(VectorField):
             signal = Constant(np.zeros(self.inputs))
         reals, ints = signal.pack() if self.inputs else (np.empty(0), np.empty(0, np.int64))
         return BlockRHS(module.rhs, self.n, max(self.inputs, 1), reals, ints)
+
+    def scalars(self):
+        """Source of this field as a function of scalars, for a step that is compiled as a whole; None where there is none."""
+        if self.inputs:
+            return None
+        return scalar_source(self.function, self.n, {key: np.shape(value) for key, value in self.params.items()})
 
     def parameter_vector(self):
         parts = [np.ravel(np.asarray(v, dtype=float)) for v in self.params.values()]

@@ -21,7 +21,7 @@ import numpy as np
 from .. import math as fast
 from ..errors import ArgumentError, Shown
 
-__all__ = ["block_source", "helper_source", "parse"]
+__all__ = ["Lanes", "block_source", "helper_source", "helpers_of", "parse"]
 
 HEAD = """
 import math
@@ -98,9 +98,9 @@ def block_source(function, shapes, with_input):
             f"a function of the arguments ({', '.join(wanted)})",
         )
     roles = dict(zip(wanted, given, strict=True))
-    rewriter = _Lanes(roles, shapes, function.__name__)
+    rewriter = Lanes(roles, shapes, function.__name__)
     helpers = {}
-    definition = _substitute(rewriter.visit(definition), function, helpers, known=set(given) | {"lane", "lane_p"})
+    definition = helpers_of(rewriter.visit(definition), function, helpers, known=set(given) | {"lane", "lane_p"})
     t, x, u, p, dx = (roles.get(role, "unused_input") for role in ("t", "x", "u", "p", "dx"))
     definition.name = "_field"
     definition.args.args = [ast.arg(a) for a in ("lane", t, x, u, "lane_p", dx)]
@@ -113,13 +113,13 @@ def helper_source(function, name):
     definition = parse(function)
     helpers = {}
     known = {a.arg for a in definition.args.args}
-    definition = _substitute(definition, function, helpers, known)
+    definition = helpers_of(definition, function, helpers, known)
     definition.name = name
     ast.fix_missing_locations(definition)
     return "".join(helpers.values()) + _DECORATOR + ast.unparse(definition) + "\n"
 
 
-class _Lanes(ast.NodeTransformer):
+class Lanes(ast.NodeTransformer):
     """Give every access to a block its lane, and every parameter its row."""
 
     def __init__(self, roles, shapes, where):
@@ -197,7 +197,7 @@ def _name(word):
     return ast.Name(word, ast.Load())
 
 
-def _substitute(definition, function, helpers, known):
+def helpers_of(definition, function, helpers, known):
     """Resolve every global name: fast mathematics, constants, helpers; anything else is an error that names it."""
     closure = inspect.getclosurevars(function)
     outside = {**function.__globals__, **closure.globals, **closure.nonlocals}

@@ -146,10 +146,10 @@ def _controlled(f, step, size, order, y, t0, t1, save, rtol, atol, log2, exp2, m
                 out.append(between((save.pop(0) - t) / h))
             y, t, accepted = z, end, accepted + 1
             k[0] = k[last]
-            factor = 0.9 * exp2((0.2 * memory - 0.85 * level) / order)
+            growth = (0.2 * memory - 0.85 * level) / order
             memory = max(level, -13.3)
         else:
             rejected += 1
-            factor = 0.9 * exp2(-level / order)
-        h *= min(10.0, max(0.2, factor))
+            growth = -level / order
+        h *= 0.9 * exp2(min(np.log2(10 / 0.9), max(np.log2(0.2 / 0.9), growth)))
     return np.array(out), accepted, rejected
