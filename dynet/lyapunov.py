@@ -46,6 +46,13 @@ class LyapunovSpectrum:
     x : ndarray, shape (n,)
         The state at the end, from which the run can be continued.
     status : Status
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> net = dn.models.FiringRate([[0.0, 0.2], [-0.3, 0.0]])
+    >>> dn.lyapunov_exponents(net, [1.0, -1.0], 10.0, dt=0.05).dimension
+    0.0
     """
 
     exponents: np.ndarray

@@ -54,6 +54,14 @@ class PeriodicOrbit:
         Of the certificate; Euclidean without one.
     iterations : int
     status : Status
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> wave = dn.Sinusoid(amplitude=1.0, period=6.0)
+    >>> orbit = dn.periodic_orbit(dn.models.FiringRate([[0.0, 0.5], [0.5, 0.0]], input=wave))
+    >>> orbit.attracting, orbit.trajectory.x.shape
+    (True, (201, 2))
     """
 
     x: np.ndarray
