@@ -164,7 +164,8 @@ def simulate(
     finished = time.perf_counter()
     solution, change = solution if method == "auto" else (solution, None)
 
-    status = tuple(Status(int(s)) for s in solution.status)
+    words = {int(s): Status(int(s)) for s in np.unique(solution.status)}
+    status = tuple(words[s] for s in solution.status.tolist())
     stats = {
         "method": name if change is None else change[0],
         "why": why if change is None else change[1],
@@ -186,7 +187,7 @@ def simulate(
     if wanted:
         times, x = times[-1:], solution.summary[:, None, 0, : model.n]
     found = {place[0]: _gathered(solution.summary, place, abs(t1 - t0)) for place in places}
-    steps = Interpolant(*solution.steps, y0.shape[0]) if dense else None
+    steps = Interpolant(*solution.steps, y0.shape[0], (t0, t1)) if dense else None
     return Trajectory(
         times,
         x[0] if single else x,
@@ -250,15 +251,15 @@ def _options(model, name, executor, dense, events, summary, callback, checkpoint
 
 def _run_auto(task):
     """Run, and give what is stiff to a stiff method: the solution, and (method, why) where it is not the one planned."""
-    if task.dt is not None:
+    watching = set(task.options) - {"scalars", "executor"}
+    if task.dt is not None or "checkpoint" in watching:
         return methods.run(task), None
-    options = {**task.options, "halt_if_stiff": True}
-    solution = methods.run(task._replace(options=options))
+    solution = methods.run(task._replace(options={**task.options, "halt_if_stiff": True}))
     rows = np.flatnonzero(solution.status == Status.STIFF)
     if rows.size == 0:
         return solution, None
     options = {k: v for k, v in task.options.items() if k not in ("scalars", "executor")}
-    name = methods.stiff_method(task.y0.shape[1], watched=any(map(bool, options.values())))
+    name = methods.stiff_method(task.y0.shape[1], watched=bool(watching))
     if options.get("dense") or options.get("events"):
         rows = np.arange(len(task.y0))
     again = methods.run(task._replace(method=name, y0=task.y0[rows], p=task.p[rows], options=options))

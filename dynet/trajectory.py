@@ -120,7 +120,7 @@ class Trajectory:
         Parameters
         ----------
         t : float or array_like, shape (m,)
-            Within the save times.
+            Within the save times; with dense output, within the span of the run.
 
         Returns
         -------
@@ -132,7 +132,7 @@ class Trajectory:
             For a time outside the save times.
         """
         times = np.atleast_1d(np.asarray(t, dtype=float))
-        low, high = sorted((self.t[0], self.t[-1]))
+        low, high = sorted((self.t[0], self.t[-1]) if self.steps is None else self.steps.ends)
         if times.ndim != 1 or not np.all((times >= low) & (times <= high)):
             raise ArgumentError("t", t, f"times between {low:g} and {high:g}")
         way = 1.0 if self.t[-1] >= self.t[0] else -1.0

@@ -195,7 +195,7 @@ def integrate(
     stored = {}
     if checkpoint is not None:
         (piece,) = pieces  # one thread: a checkpoint is of one state
-        stored = piece.knowledge() | {name: a for name, a in solution._asdict().items() if a is not None}
+        stored = piece.knowledge() | {name: a for name, a in solution._asdict().items() if isinstance(a, np.ndarray)}
         facts = (numbers, y0, p, save, reals, ints, tableau.name, block.function._pyfunc.__module__)
         checkpoint.begin(stored, facts)
 

@@ -22,10 +22,12 @@ class Interpolant:
         Start, step, and the end of what was used of it.
     coefficients : ndarray, shape (m, degree + 1, n)
     batch : int
+    ends : tuple of float
+        The span of the run.
     """
 
-    def __init__(self, who, places, coefficients, batch):
-        self.places, self.coefficients = places, coefficients
+    def __init__(self, who, places, coefficients, batch, ends):
+        self.places, self.coefficients, self.ends = places, coefficients, ends
         self.first = np.searchsorted(who, np.arange(batch + 1))
 
     def __call__(self, times):
