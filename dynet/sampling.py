@@ -16,6 +16,8 @@ from .trajectory import Trajectory
 
 __all__ = ["sample_paths"]
 
+_PROBED = 3_000  # states up to which the noise is evaluated for each of them, to see on which it depends
+
 
 def _amplitude(t, x, p, dx):
     for i in range(len(dx)):
@@ -45,7 +47,7 @@ def sample_paths(
         From 0 to 2**64 - 1. A path is a function of the seed, its position in the batch, and the steps.
     method : str
         ``"milstein"`` (strong order 1; each :math:`g_i` may depend on :math:`x_i` and t only), ``"euler_maruyama"``
-        (strong order 1/2), or ``"auto"``: milstein where it fits.
+        (strong order 1/2), or ``"auto"``: milstein where it is known to fit.
     u, params, save, threads
         As in :func:`dynet.simulate`.
 
@@ -104,7 +106,13 @@ def sample_paths(
 
     started = time.perf_counter()
     block, g, q = model.block(signal), amplitude.block(amplitude.signal()), amplitude.parameter_vector()
-    rows, columns = sparse.probe(g, q) if method != "euler_maruyama" else (np.zeros(model.n + 1, int), [])
+    rows, columns = np.zeros(model.n + 1, np.int64), np.empty(0, np.int64)  # of noise that depends on no state
+    known = method == "euler_maruyama" or amplitude is not noise
+    if not known:
+        pattern = amplitude.jacobian_pattern()
+        known = pattern is not None or model.n <= _PROBED
+        if known:
+            rows, columns = sparse.probe(g, q) if pattern is None else pattern
     crossed = np.flatnonzero(columns != np.repeat(np.arange(model.n), np.diff(rows)))
     if method == "milstein" and crossed.size:
         i = int(np.searchsorted(rows, crossed[0], side="right")) - 1
@@ -113,7 +121,7 @@ def sample_paths(
             "noise on each state that depends on that state only; or method='euler_maruyama'",
         )  # fmt: skip
     if method == "auto":
-        method = "euler_maruyama" if crossed.size else "milstein"
+        method = "euler_maruyama" if crossed.size or not known else "milstein"
     if threads is None:
         threads = (os.cpu_count() or 1) if y0.size * counts.sum() > 200_000 else 1
     solution = stochastic.integrate(block, g, y0, p, q, times, counts, method, seed=int(seed), threads=threads)

@@ -24,7 +24,6 @@ from .trajectory import Trajectory, happened
 __all__ = ["simulate", "METHODS"]
 
 METHODS = tuple(methods.METHODS)
-DENSE = 64  # states up to which a stiff method may treat the Jacobian as a full matrix
 _LEAST_RTOL = 1e-13  # ten times the rounding of a step's sums: below it an error estimate is noise
 
 
@@ -68,7 +67,9 @@ def simulate(
     method : str
         Explicit Runge-Kutta methods with a step of their own for every trajectory: ``"dopri5"``, ``"tsit5"`` (order 5),
         ``"vern7"``, ``"dop853"`` (7 and 8, for tight tolerances), ``"bs32"``, ``"heun"`` (3 and 2, for loose ones). With
-        `dt` these take fixed steps, as do ``"rk4"`` and ``"euler"``. ``"auto"`` chooses: rk4 where `dt` is given, dopri5,
+        `dt` these take fixed steps, as do ``"rk4"`` and ``"euler"``. For stiff models ``"rodas5p"`` (Rosenbrock, few
+        states), ``"bdf"`` (orders 1 to 5, many states) and ``"bdf_krylov"`` (without a matrix); ``"implicit_euler"`` with
+        `dt`, which contracts in every norm in which the model does. ``"auto"`` chooses: rk4 where `dt` is given, dopri5,
         or vern7 below rtol 1e-8; a trajectory that is found to be stiff is given to a stiff method. ``.stats["why"]`` says
         what was chosen.
     rtol, atol : float
@@ -268,16 +269,14 @@ def _options(model, name, executor, dense, events, summary, callback, checkpoint
 def _run_auto(task):
     """Run, and give what is stiff to a stiff method: the solution, and (method, why) where it is not the one planned."""
     watching = set(task.options) - {"scalars", "executor"}
-    stiff = [m for m in methods.METHODS.values() if m.kind == "stiff" and m.adaptive and (m.watched or not watching)]
-    if not stiff or task.dt is not None or "checkpoint" in watching:
+    if task.dt is not None or "checkpoint" in watching:
         return methods.run(task), None
     solution = methods.run(task._replace(options={**task.options, "halt_if_stiff": True}))
     rows = np.flatnonzero(solution.status == Status.STIFF)
     if rows.size == 0:
         return solution, None
-    small = task.y0.shape[1] <= DENSE or len(stiff) == 1
-    name = stiff[0 if small else 1].name  # the table has the method for few states first
     options = {k: v for k, v in task.options.items() if k not in ("scalars", "executor")}
+    name = methods.stiff_method(task.y0.shape[1], watched=bool(watching))
     if options.get("dense") or options.get("events"):
         rows = np.arange(len(task.y0))
     again = methods.run(task._replace(method=name, y0=task.y0[rows], p=task.p[rows], options=options))

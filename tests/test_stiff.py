@@ -98,3 +98,24 @@ def test_a_step_is_refused_and_a_missing_one_too(method):
         dn.simulate(van_der_pol, [2.0, 0.0], 1.0, method="implicit_euler")
     with pytest.raises(ArgumentError, match="rodas5p"):
         dn.simulate(van_der_pol, [2.0, 0.0], 1.0, method="rodas5")
+
+
+def test_auto_finds_out_and_gives_the_trajectory_to_a_stiff_method():
+    run = dn.simulate(van_der_pol, [2.0, 0.0], 2000.0, save="last")
+    assert run.ok and "rodas5p" in run.stats["method"] and "stiff" in run.stats["why"]
+    assert np.allclose(run.final, CLASSICAL["van_der_pol"][3], rtol=1e-4)
+    mixed = dn.simulate(van_der_pol, [[2.0, 0.0], [2.0, 0.0]], 50.0, params={"mu": [0.5, 1000.0]}, save="last")
+    alone = dn.simulate(van_der_pol, [2.0, 0.0], 50.0, params={"mu": 1000.0}, save="last")
+    assert mixed.ok and np.array_equal(mixed.x[1], alone.x)
+    assert "dopri5" in mixed.stats["method"] and "rodas5p" in mixed.stats["method"]
+
+
+def test_events_and_dense_output_of_the_stiff_methods():
+    def position(t, x, p):
+        return x[0]
+
+    crossing = dn.Event(position, direction=-1)
+    run = dn.simulate(van_der_pol, [2.0, 0.0], 1200.0, method="rodas5p", events=[crossing], dense=True, save=3)
+    assert run.ok and abs(run.at(600.0)[0] - run.x[1, 0]) < 1e-6
+    with pytest.raises(ArgumentError, match="events"):
+        dn.simulate(van_der_pol, [2.0, 0.0], 10.0, method="bdf", events=[crossing])

@@ -132,7 +132,7 @@ METHODS = {
         Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock", watched=True),
         Method("bdf", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
         Method("bdf_krylov", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
-        Method("implicit_euler", "stiff", 1, adaptive=False, fixed=True, module="implicit_euler"),
+        Method("implicit_euler", "stiff", 1, adaptive=False, fixed=True, module="implicit_euler", watched=True),
     )
 }
 

@@ -9,6 +9,10 @@ A step of size h from (t, y) solves s linear systems with one matrix, :math:`W =
 so there is no Newton iteration that could fail. The method below is of order 5, L-stable, and stiffly accurate; its error
 estimate is its last stage, and its dense output is of order 4.
 
+The dense output has that order only where the step resolves the fast rates. On a slow manifold with steps far longer than
+the fast rates it can be hundreds of tolerances worse than the ends of the steps, which keep theirs; there, ``bdf``
+interpolates as accurately as it steps.
+
 The arithmetic of a step is generated for n states and reaches the driver of the explicit methods through a pointer, as
 theirs does: the queue, the lanes with a step and a status of their own, the save times and the threads are that driver's.
 The Jacobian is made of differences by the compiled right-hand side itself: for a single trajectory all perturbed states

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import codegen
+from .block import BlockRHS
 
 __all__ = ["Structure", "analyse", "evaluate", "probe"]
 
@@ -87,7 +88,14 @@ def probe(block, p):
     rows, columns : ndarray of int64
         The pattern in compressed rows.
     """
-    n = block.n
+    facts = (np.ascontiguousarray(a).tobytes() for a in (block.reals, block.ints, np.asarray(p, float)))
+    return _probe(block.function, block.n, block.work_rows, *facts)
+
+
+@functools.lru_cache(maxsize=16)
+def _probe(function, n, work_rows, reals, ints, p):
+    reals, p = (np.frombuffer(a, float).copy() for a in (reals, p))
+    block = BlockRHS(function, n, work_rows, reals, np.frombuffer(ints, np.int64).copy())
     seen = np.zeros((n, n), dtype=bool)
     for state in np.random.default_rng(7).uniform(0.2, 0.8, (2, n)):
         base = evaluate(block, 0.0, state[None], p[None])[0]
