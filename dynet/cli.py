@@ -8,6 +8,7 @@ was asked holds; 1: a certificate or an expectation does not hold; 2: wrong inpu
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import sys
 from pathlib import Path
@@ -57,6 +58,8 @@ def main(arguments=None):
     >>> main(["check", "missing.toml"])
     2
     """
+    if arguments is None:  # a process of its own: importing makes a million objects and no garbage to look for
+        gc.set_threshold(100_000)
     try:
         return app(arguments, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except CycloptsError as error:
@@ -96,26 +99,36 @@ def run(
 
     scenarios = [load(file, set) for file in _some(files)]
     _distinct(scenarios, files, out)
-    for scenario in scenarios:
-        scenario.build()  # everything is valid before the first run starts
-    failed = wrong = False
-    todo = []
-    for scenario, file in zip(scenarios, files, strict=True):
-        if resume and _done(scenario, out):
-            if not quiet:
-                _say(f"{scenario.name}: done before, unchanged and passed")
-            print(_dumps(read(out / scenario.name)) if json else out / scenario.name, flush=True)
-        else:
-            todo.append((scenario, file))
-    for outcome in outcomes(todo, out, set, workers, dask, lambda name: _progress(name, quiet)):
-        if "error" in outcome:
-            wrong = bool(_complain(outcome["error"]))
-            continue
-        if not (quiet or json):
-            _say(outcome["text"])
-        print(_dumps(outcome["data"]) if json else outcome["folder"], flush=True)
-        failed |= not outcome["data"]["passed"]
+    with _ahead(scenarios):
+        for scenario in scenarios:
+            scenario.build()  # everything is valid before the first run starts
+        todo = []
+        for scenario, file in zip(scenarios, files, strict=True):
+            if resume and _done(scenario, out):
+                if not quiet:
+                    _say(f"{scenario.name}: done before, unchanged and passed")
+                print(_dumps(read(out / scenario.name)) if json else out / scenario.name, flush=True)
+            else:
+                todo.append((scenario, file))
+        failed = wrong = False
+        for outcome in outcomes(todo, out, set, workers, dask, lambda name: _progress(name, quiet)):
+            if "error" in outcome:
+                wrong = bool(_complain(outcome["error"]))
+                continue
+            if not (quiet or json):
+                _say(outcome["text"])
+            print(_dumps(outcome["data"]) if json else outcome["folder"], flush=True)
+            failed |= not outcome["data"]["passed"]
     return 2 if wrong else int(check and failed)
+
+
+def _ahead(scenarios):
+    """A context in which, on a machine's first run, another process compiles what a simulation will need."""
+    if all(scenario.tables.simulate is None for scenario in scenarios):
+        return contextlib.nullcontext()
+    from .engine.ahead import compiling_driver
+
+    return compiling_driver()
 
 
 @app.command(usage="Usage: dynet certify FILE [OPTIONS]")

@@ -20,7 +20,19 @@ import tempfile
 
 import numpy as np
 
-__all__ = ["COLORS", "FAINT", "style", "new", "save", "spread", "label_ends", "arrange", "power_of_ten", "time_label"]
+__all__ = [
+    "COLORS",
+    "FAINT",
+    "style",
+    "preload",
+    "new",
+    "save",
+    "spread",
+    "label_ends",
+    "arrange",
+    "power_of_ten",
+    "time_label",
+]
 
 #: The order in which lines take their colours (Okabe and Ito, darker ones first; all legible as text on white).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#B0588A", "#000000", "#A87400")
@@ -33,6 +45,14 @@ def style():
     import matplotlib.style
 
     return matplotlib.style.context(["default", str(pathlib.Path(__file__).with_name("dynet.mplstyle"))])
+
+
+def preload():
+    """Load what drawing needs; half a second that a caller who waits for something else can spend at once."""
+    import matplotlib.backends.backend_agg
+    import matplotlib.backends.backend_svg
+    import matplotlib.collections
+    import matplotlib.figure  # noqa: F401
 
 
 def new(width=3.4, height=2.4, title=None):

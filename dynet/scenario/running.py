@@ -13,13 +13,15 @@ import os
 import platform
 import shutil
 import tempfile
+import threading
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .. import __version__
-from ..engine.ahead import compiling_driver
+from ..engine import ahead
 from ..errors import ArgumentError, ScenarioError
+from ..figures.canvas import preload
 from . import measure
 from .report import Report
 
@@ -37,7 +39,7 @@ def run(scenario, out, progress):
         resolved = scenario.resolved()
         inputs = scenario.inputs(built)
     tables, where = resolved.tables, scenario.where
-    with contextlib.nullcontext() if tables.simulate is None else compiling_driver():
+    with contextlib.nullcontext() if tables.simulate is None else ahead.compiling_driver():
         certificate, equilibrium, trajectory = _solve(built, tables, where, clock)
     numbers = measure.numbers(built.model, trajectory, certificate, equilibrium)
     figures = {}
@@ -79,6 +81,8 @@ def _solve(built, tables, where, clock):
         with clock("equilibrium"), _blame(where, ("equilibrium",)):
             equilibrium = solve(built.model, u=built.u, tol=tol, method=method, certificate=certificate)
     if tables.simulate is not None:
+        if ahead.helpers and tables.figure:  # a first run waits for another process soon: time to load what draws
+            threading.Thread(target=preload, daemon=True).start()
         with clock("simulate") as watch, _blame(where, ("simulate",)):
             trajectory = _simulate(built, tables.simulate, watch)
     return certificate, equilibrium, trajectory
