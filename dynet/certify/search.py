@@ -22,6 +22,7 @@ from ..fields.base import VectorField
 from ..fields.derivative import fingerprint
 from ..fields.function import FunctionField
 from ..fields.lure import LureField, diagonal_of
+from ..fields.network import NetworkField
 from ..linalg.norms import Norm
 from ..linalg.ranges import RangeSeminorm
 from . import kinds
@@ -30,6 +31,7 @@ from .claims import LARGEST_WEIGHT, LEAST_WEIGHT
 from .function import certify_function, described, enclosing_structure
 from .local import local_slopes
 from .lure import LureStructure
+from .network import network_region, network_structure
 from .optimal import claims_for
 from .region import as_region, read_region
 from .semi import WeightedRange
@@ -103,6 +105,8 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None, order=None)
         raise ArgumentError("order", order, f"None for kind={kind!r}: only the kinds k and alpha have an order")
     if isinstance(model, FunctionField):
         return replace(_of_function(model, norm, kind, region, tol, order), source=model)
+    if isinstance(model, NetworkField):
+        return _of_network(model, norm, kind, region, tol, order)
     if not isinstance(model, LureField):
         return _unknown(model, "a certificate needs the structure of the field, and this form has none that is known")
     structure = structure_of(model, region)
@@ -159,6 +163,15 @@ def _of_function(model, norm, kind, region, tol, order):
     return replace(find(model, structure, norm, order), region=described(model, region, None, 0.0))
 
 
+def _of_network(model, norm, kind, region, tol, order):
+    """The certificate of a network whose node and edge functions have declared slopes."""
+    where, structure = network_region(model, region), network_structure(model)
+    if structure is None:
+        what = "declares no slopes of its node and edge functions" if model.facts.slopes is None else "has unbounded slopes"
+        return _unknown(model, f"this network {what}: models.Network takes slopes=", where)
+    return replace(_answer(model, structure, norm, kind, tol, order), region=where)
+
+
 def _answer(model, structure, norm, kind, tol, order):
     """The certificate of the kind that is asked for, or why there is none; on the region that the structure is about."""
     if kind == "k":
@@ -199,6 +212,11 @@ def is_about(certificate, model):
     said = getattr(certificate.claim, "structure", None)
     if isinstance(model, FunctionField):
         return getattr(said, "origin", {}).get("digest") == fingerprint(model)
+    if isinstance(model, NetworkField):
+        meant = network_structure(model)
+        if meant is None or getattr(said, "form", "") != meant.form:
+            return False
+        return _equal(said.lo, meant.lo) and _equal(said.hi, meant.hi)
     if not isinstance(model, LureField) or getattr(said, "form", "") != "lure":
         return False
     meant = structure_of(model, read_region(certificate.region))
@@ -229,7 +247,10 @@ def _contraction(model, structure, norm, kind, tol):
     if not found:
         return _unknown(model, "no rule bounds the log norm in this norm: give diagonal weights, or let p be searched")
     proven = [(one.claim.least(), *one) for one in found]
-    b, claim, lower, where = min(proven, key=lambda item: item[0])
+    b, claim, lower, where = proven[0]
+    for other in proven[1:]:
+        if other[0] < b - 1e-12 * (1 + abs(b)):  # a tie is not decided by rounding
+            b, claim, lower, where = other
     holds = math.isfinite(b) and claim.holds(b)
     how = _how(structure, claim)
     tight = lower > -math.inf and lower > b - 1e-6 * (1 + abs(b))
