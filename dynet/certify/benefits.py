@@ -114,7 +114,7 @@ class Benefits:
         >>> round(dn.certify(net, dn.Norm("inf", [1.0, 3.0])).lipschitz([[1.0], [2.0]]), 9)
         2.0
         """
-        self._contracting("a gain")
+        self._contracting("a gain", always=True)
         wrt = self._model(wrt, "wrt")
         return bounds.gain(self.norm, self.claim.structure, wrt, inputs) / self.rate * _UP
 
@@ -158,7 +158,7 @@ class Benefits:
         -------
         float
         """
-        self._contracting("a bound on the shift")
+        self._contracting("a bound on the shift", always=True)
         size = float(perturbation) if np.ndim(perturbation) == 0 else float(bounds.length(self.norm, perturbation))
         grown = (
             bounds.gain(self.norm, self.claim.structure, self._model(wrt, "wrt"), inputs) * change if change else 0.0
@@ -202,7 +202,7 @@ class Benefits:
         distance : float
             Bound on the distance from x(0) to the periodic trajectory at the same phase.
         """
-        self._contracting("a bound on a periodic trajectory")
+        self._contracting("a bound on a periodic trajectory", always=True)
         if not 0 < period < math.inf:
             raise ArgumentError("period", period, "a positive time")
         factor = math.exp(-self.rate * period) * _UP
@@ -269,10 +269,13 @@ class Benefits:
         lo, hi = np.nextafter(x - half, -np.inf), np.nextafter(x + half, np.inf)
         return bounds.Enclosure(x, radius, lo, hi, bool(rounded and self.region == "whole space"))
 
-    def _contracting(self, what):
+    def _contracting(self, what, always=False):
         if not self.contracting:
             word = f"{self.rate!r} of a certificate of kind {self.kind!r} and status {self.status!r}"
             raise ArgumentError("rate", Shown(word), f"strong contraction: {what} needs a positive rate in a norm")
+        if always and "(local" in self.region:
+            raise ArgumentError("region", Shown(self.region), f"the whole space or an invariant region: {what} is about "
+                                "solutions that stay where the claim holds")  # fmt: skip
 
     def _model(self, given, name):
         if given is not None:

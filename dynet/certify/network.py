@@ -72,5 +72,7 @@ def network_region(model, region):
         return f"{box} (invariant by the model's word)"
     lo, hi = region.box(model.n)
     if not (np.all(box.lo <= lo) and np.all(hi <= box.hi)):
-        raise ArgumentError("region", Shown(str(region)), f"a region in the {box}, where the slopes of {model.name} hold")
+        raise ArgumentError(
+            "region", Shown(str(region)), f"a region in the {box}, where the slopes of {model.name} hold"
+        )
     return f"{region} (local: not shown to be invariant)"

@@ -167,7 +167,11 @@ def _of_network(model, norm, kind, region, tol, order):
     """The certificate of a network whose node and edge functions have declared slopes."""
     where, structure = network_region(model, region), network_structure(model)
     if structure is None:
-        what = "declares no slopes of its node and edge functions" if model.facts.slopes is None else "has unbounded slopes"
+        what = (
+            "declares no slopes of its node and edge functions"
+            if model.facts.slopes is None
+            else "has unbounded slopes"
+        )
         return _unknown(model, f"this network {what}: models.Network takes slopes=", where)
     return replace(_answer(model, structure, norm, kind, tol, order), region=where)
 

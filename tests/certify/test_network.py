@@ -73,5 +73,9 @@ def test_regions():
     model = dn.models.SIS(nx.path_graph(3), infection=0.5, recovery=1.0)
     inside = dn.certify(model, region=([0.0] * 3, 0.5))
     assert inside and inside.region == "box [0.0, 0.5]^3 (local: not shown to be invariant)"
+    for buy in (lambda: inside.entrainment(1.0), lambda: inside.shift(0.1), lambda: inside.lipschitz(1.0)):
+        with pytest.raises(ArgumentError, match="solutions that stay where the claim holds"):
+            buy()
+    assert dn.certify(model).entrainment(1.0)[0] < 1
     with pytest.raises(ArgumentError, match="where the slopes of SIS hold"):
         dn.certify(model, region=([0.0] * 3, 2.0))
