@@ -25,17 +25,15 @@ _PROGRAM = "from dynet.engine.drive import driver; driver()"
 def compiling_driver():
     """Within this context the driver of the explicit methods is being compiled by another process.
 
-    Nothing is started where a compiled driver lies on disk, or where there is only one processor. If the other process
-    fails, the driver is compiled where it is needed: nothing depends on this context but time.
+    Nothing is started where a compiled driver lies on disk, even an old one, or where there is only one processor. If the
+    other process fails, the driver is compiled where it is needed: nothing depends on this context but time.
 
     Examples
     --------
     >>> with compiling_driver():
     ...     pass  # certify, compile the model, ...
     """
-    from .drive import pieces
-
-    if helpers or (os.cpu_count() or 1) < 2 or codegen.on_disk(*pieces(), tag="drive"):
+    if helpers or (os.cpu_count() or 1) < 2 or codegen.on_disk("drive"):
         yield
         return
     path = os.pathsep.join(p for p in sys.path if p)

@@ -89,22 +89,17 @@ def module(*pieces, tag):
     >>> module("def double(x):\\n    return 2 * x\\n", tag="example").double(21)
     42
     """
-    name, text = _named(pieces, tag)
+    text = "\n".join(p if isinstance(p, str) else textwrap.dedent(inspect.getsource(p)) for p in pieces)
+    name = f"{tag}_{hashlib.sha256((_surroundings() + text).encode()).hexdigest()[:20]}"
     with _lock:
         if name not in _modules:
             _modules[name] = _load(name, text)
         return _modules[name]
 
 
-def on_disk(*pieces, tag):
-    """Whether this module was made before, and so lies compiled on disk; arguments as for :func:`module`."""
-    name, _ = _named(pieces, tag)
-    return name in _modules or (cache_folder() / f"{name}.py").exists()
-
-
-def _named(pieces, tag):
-    text = "\n".join(p if isinstance(p, str) else textwrap.dedent(inspect.getsource(p)) for p in pieces)
-    return f"{tag}_{hashlib.sha256((_surroundings() + text).encode()).hexdigest()[:20]}", text
+def on_disk(tag):
+    """Whether some module of this tag lies on disk: cheap, as it asks neither for its text nor for the compilers' versions."""
+    return any(cache_folder().glob(f"{tag}_*.py"))
 
 
 def _load(name, text):

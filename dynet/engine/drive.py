@@ -23,7 +23,7 @@ import functools
 
 from . import ahead, codegen
 
-__all__ = ["driver", "pieces"]
+__all__ = ["driver"]
 
 
 def drive(
@@ -249,14 +249,9 @@ drive = njit(
 """
 
 
-def pieces(rich=False):
-    """The source of the driver's module."""
-    return _HEAD.format(rich=rich), drive, _TAIL
-
-
 @functools.cache
 def driver(rich=False):
     """The compiled driver, one for all methods, or the one that also looks for events, notes steps and gathers sums."""
     for process in ahead.helpers:  # it may be on its way already
         process.wait()
-    return codegen.module(*pieces(rich), tag="drive").drive
+    return codegen.module(_HEAD.format(rich=rich), drive, _TAIL, tag="drive").drive
