@@ -257,8 +257,8 @@ def _options(model, name, executor, dense, events, summary, callback, checkpoint
         options["checkpoint"] = Checkpoint(checkpoint)
     watching = any(bool(value) for value in noting.values()) or checkpoint is not None
     if known.kind == "explicit" and executor != "block" and not watching:
-        options["scalars"] = model.scalars()
-    if executor == "fused" and not options.get("scalars"):
+        options["scalars"] = model.scalars  # asked for where it pays: it takes longer than a short run
+    if executor == "fused" and ("scalars" not in options or not model.scalars()):
         reason = "dense, events, callback or checkpoint are given" if watching else f"{model} has no such form"
         raise ArgumentError("executor", executor, f"'block' or None, because {reason}")
     if executor is not None:

@@ -65,13 +65,13 @@ def run(task):
     options = dict(task.options)
     executor, scalars = options.pop("executor", None), options.pop("scalars", None)
     block, count = task.model.block(task.signal), len(task.y0)
-    if scalars and executor is None:
-        executor = "fused" if _expected(block, task) > fused.WORTH else "block"
+    if scalars is not None and executor is None:
+        executor = "fused" if _expected(block, task) > fused.WORTH and scalars() else "block"
     if executor == "fused":
         tableau = tableaus.TABLEAUS[task.method]
         noting = task.save.size > 2
         options["fused"] = fused.Fused(
-            scalars, tableau if task.dt is None else tableau.fixed, block.n, task.p.shape[1], noting
+            scalars(), tableau if task.dt is None else tableau.fixed, block.n, task.p.shape[1], noting
         )
     solution = integrate(
         block, task.y0, task.p, task.t0, task.t1, task.save, task.method, rtol=task.rtol, atol=task.atol, dt=task.dt,
