@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 __all__ = ["summary", "text", "verdict"]
@@ -50,6 +52,19 @@ def verdict(certificate):
     return words[c.kind] if c.kind in words else f"{c.order:.9g}-contracting"
 
 
+def rate_text(rate):
+    """A rate in six digits that does not say more than was proven (beyond the ninth digit).
+
+    >>> rate_text(0.24093519), rate_text(0.2409349), rate_text(0.5 - 1e-15), rate_text(-0.0843783)
+    ('0.240935', '0.240934', '0.5', '-0.0843783')
+    """
+    text = f"{rate:.6g}"
+    excess = float(text) - rate
+    if not math.isfinite(rate) or excess <= 1e-9 * abs(rate):
+        return text
+    return f"{float(text) - 10.0 ** (math.floor(math.log10(abs(rate))) - 5):.6g}"
+
+
 def summary(certificate):
     """What a certificate prints: rate, norm, bound, region, status, reason."""
     c = certificate
@@ -58,10 +73,12 @@ def summary(certificate):
         lower, upper = c.bounds
         tight = upper - lower <= 1e-6 * (1 + abs(upper))
         least = " (no other diagonal weights do better)" if tight else ""
+        rate = rate_text(c.rate)
+        opposite = rate[1:] if rate[0] == "-" else rate if float(rate) == 0 else f"-{rate}"
         lines += [
-            f"  rate    {c.rate:.6g}",
+            f"  rate    {rate}",
             f"  norm    {c.norm}",
-            f"  osLip   <= {0.0 - c.rate:.6g}{least}",
+            f"  osLip   <= {opposite}{least}",
             f"  region  {c.region}",
         ]
     if c.law is not None:

@@ -156,13 +156,15 @@ def render(data, folder=None):
 
     certificate = data.get("certificate")
     if certificate:
+        from ..certify.explain import rate_text  # loading certificates takes a while
+
         row("certificate", f"{certificate['model']}, {found['nodes']} states: {certificate['verdict']}")
         if found.get("certified"):
             row("  norm", certificate["norm"])
-            row("  certified rate", number(found["rate"]), _gap(found))
+            row("  certified rate", rate_text(found["rate"]), _gap(found))
         elif certificate["status"] == "certified":  # of differences, or of volumes: the verdict says which
             row("  norm", certificate["norm"])
-            row("  its rate", number(found["rate"]))
+            row("  its rate", rate_text(found["rate"]))
         else:
             row("  why not", certificate["reason"])
     else:

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import dynet as dn
 from dynet.certify.certificate import STATUSES
 from dynet.certify.claims import RowsClaim
+from dynet.certify.explain import rate_text
 from dynet.linalg import Norm
 
 A = np.array([[-1.0, 0.5], [-0.75, 0.25]])
@@ -135,3 +136,11 @@ def test_a_claim_does_not_outgrow_its_field(certificate):
     claim = RowsClaim(certificate.claim.structure, math.inf, np.ones(3))
     forged = replace(certificate, claim=claim, norm=Norm("inf", np.ones(3)), rate=-100.0)
     assert not forged.check() and not forged.check(exact=True)
+
+
+def test_a_printed_rate_says_no_more_than_was_proven():
+    random = np.random.default_rng(0)
+    for rate in np.concatenate([np.exp(random.normal(0, 8, 400)), -np.exp(random.normal(0, 8, 400))]):
+        shown = float(rate_text(float(rate)))
+        assert rate - 1.1e-5 * abs(rate) <= shown <= rate + 1e-9 * abs(rate)
+    assert [rate_text(r) for r in (0.0, 1.0, 999999.9, math.inf, -math.inf)] == ["0", "1", "999999", "inf", "-inf"]
