@@ -73,7 +73,7 @@ def integrate(block, y0, p, t0, t1, save, *, dt, **options):
         Status ``nonfinite`` also where the equation of a step could not be solved.
     """
     n = block.n
-    wider = block._replace(work_rows=block.work_rows + n * n + 5 * n + 3)
+    wider = block._replace(work_rows=block.work_rows + n * n + 5 * n + 5)
     lanes = options.pop("lanes", None) or min(len(y0), max(8, min(64, 4000 // n**2)))
     return explicit.integrate(wider, y0, p, t0, t1, save, _METHOD, dt=dt, lanes=lanes, **options)
 
@@ -90,24 +90,24 @@ def run(task):
 def _attempt(rhs, t, h, y, slopes, z, p, reals, ints, work, error, at, rtol, atol):
     work = bare(work)
     N, lanes = y.shape
-    used = (work.shape[0] - N * N - 5 * N - 3) * lanes
+    used = (work.shape[0] - N * N - 5 * N - 5) * lanes
     W, value = window(work, used, N * N, lanes), window(work, used + N * N * lanes, N, lanes)
     used += (N * N + N) * lanes
     base, direction = window(work, used, N, lanes), window(work, used + N * lanes, N, lanes)
     residual, probe = window(work, used + 2 * N * lanes, N, lanes), window(work, used + 3 * N * lanes, N, lanes)
-    rows = window(work, used + 4 * N * lanes, 3, lanes)
-    least, part, new = rows[0], rows[1], rows[2]
+    rows = window(work, used + 4 * N * lanes, 5, lanes)
+    least, part, new, shortest, length = rows[0], rows[1], rows[2], rows[3], rows[4]
     slope = slopes[1]
     for q in range(lanes):
         at[q] = t[q] + h[q]
-        least[q], part[q], error[q] = np.inf, 1.0, 1.0  # error: 1 while the lane is at work
+        least[q], shortest[q], part[q], error[q] = np.inf, np.inf, 1.0, 1.0  # error: 1 while the lane is at work
     for i in range(N):
         for q in range(lanes):
             z[i, q], base[i, q], direction[i, q] = y[i, q], y[i, q], 0.0
     for _ in range(ITERATIONS):
         rhs(at, z, p, reals, ints, work, slope)
         for q in range(lanes):
-            new[q] = 0.0
+            new[q], length[q] = 0.0, 0.0
         for i in range(N):
             for q in range(lanes):
                 change = h[q] * slope[i, q]
@@ -115,13 +115,16 @@ def _attempt(rhs, t, h, y, slopes, z, p, reals, ints, work, error, at, rtol, ato
                 size = abs(r) / (abs(z[i, q]) + abs(y[i, q]) + abs(change) + atol)
                 value[i, q] = r
                 new[q] = size if not size <= new[q] else new[q]  # NaN stays
+                length[q] = abs(r) if not abs(r) <= length[q] else length[q]
         busy = 0
         for q in range(lanes):
             if error[q] == 1.0:
                 if new[q] <= SOLVED:
                     error[q] = 0.0
-                elif new[q] < least[q]:  # better: go on from here with a new direction
-                    least[q], part[q] = new[q], 1.0
+                elif (
+                    length[q] < shortest[q]
+                ):  # Newton's direction shortens the residual: go on from here with a new one
+                    least[q], shortest[q], part[q] = new[q], length[q], 1.0
                     busy += 1
                     for i in range(N):
                         base[i, q], residual[i, q] = z[i, q], value[i, q]
