@@ -251,10 +251,7 @@ def _contraction(model, structure, norm, kind, tol):
     if not found:
         return _unknown(model, "no rule bounds the log norm in this norm: give diagonal weights, or let p be searched")
     proven = [(one.claim.least(), *one) for one in found]
-    b, claim, lower, where = proven[0]
-    for other in proven[1:]:
-        if other[0] < b - 1e-12 * (1 + abs(b)):  # a tie is not decided by rounding
-            b, claim, lower, where = other
+    b, claim, lower, where = min(proven, key=lambda item: item[0])
     holds = math.isfinite(b) and claim.holds(b)
     how = _how(structure, claim)
     tight = lower > -math.inf and lower > b - 1e-6 * (1 + abs(b))
