@@ -20,10 +20,13 @@ import textwrap
 import threading
 from pathlib import Path
 
-__all__ = ["cache_folder", "loaded", "module", "on_disk"]
+import numpy as np
+
+__all__ = ["cache_folder", "direct", "loaded", "module", "on_disk"]
 
 _INLINED = ("math.py", "engine/*.py", "fields/*.py")  # generated code may inline functions of these
 _modules = {}
+_entries = {}
 _lock = threading.RLock()  # two threads that ask for one module get one
 
 
@@ -95,6 +98,33 @@ def module(*pieces, tag):
         if name not in _modules:
             _modules[name] = _load(name, text)
         return _modules[name]
+
+
+def direct(function, arguments):
+    """Call a compiled function without Numba's look at the types of functions among its arguments, which takes longer than
+    a short integration.
+
+    Parameters
+    ----------
+    function : numba dispatcher
+        Called before with arguments of these types; or not yet, then this call compiles it.
+    arguments : tuple
+        Compiled functions, whose types do not change from call to call, and contiguous arrays that may be written to, whose
+        dimensions do not. Their element types may change.
+
+    Returns
+    -------
+    object
+        What the function returns.
+    """
+    kinds = function, "".join([a.dtype.char if isinstance(a, np.ndarray) else "f" for a in arguments])
+    entry = _entries.get(kinds)
+    if entry is not None:
+        return entry(*arguments)
+    result = function(*arguments)
+    if len(function.overloads) == 1:  # no doubt that it was this one
+        _entries[kinds] = next(iter(function.overloads.values())).entry_point
+    return result
 
 
 def on_disk(tag):

@@ -7,12 +7,14 @@ called again.
 
 from __future__ import annotations
 
+import functools
+import math
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
 
-from . import control, fused, stages, tableaus, team
+from . import codegen, control, fused, stages, tableaus, team
 from .drive import driver
 from .events import PARTS
 from .methods import Solution
@@ -191,11 +193,11 @@ def integrate(
         max_steps,
     )
     threads = max(1, min(threads, batch if shared else batch // 8)) if checkpoint is None and callback is None else 1
-    ends = np.linspace(0, batch, threads + 1).astype(int)
+    ends = [batch * i // threads for i in range(threads + 1)]
     common = (block, tableau, reals, ints, crew, numbers, save, near, summary, events, dense, fused, max_steps)
     whole = fused is not None or (block.lanes and not shared)  # as many lanes as the function likes
     pieces = [
-        _Piece(common, slice(int(a), int(b)), min(lanes, b - a) if not whole else lanes, y0, p, solution, monitor)
+        _Piece(common, slice(a, b), min(lanes, b - a) if not whole else lanes, y0, p, solution, monitor)
         for a, b in zip(ends[:-1], ends[1:], strict=True)
     ]
     budget = 1 if callback is not None else FOREVER if checkpoint is None else BETWEEN
@@ -234,6 +236,7 @@ def integrate(
     )
 
 
+@functools.cache
 def _probe(tableau):
     """The row of a of a stage at the end of the step, other than the last, and how far the method is stable."""
     reach = getattr(tableau, "reach", 0.0) if tableau.error is not None else 0.0
@@ -241,6 +244,11 @@ def _probe(tableau):
         if reach and abs(float(tableau.c[s]) - 1.0) < 1e-12:
             return np.array([float(a) for a in tableau.a[s]]), 0.9 * reach
     return np.empty(0), 0.0
+
+
+@functools.cache
+def _polynomials(tableau):
+    return np.ascontiguousarray(tableau.dense())
 
 
 def _joined(parts):
@@ -253,9 +261,9 @@ def _joined(parts):
 
 def _aligned(shape):
     """Zeros that start at a cache line: vector loads across two lines cost up to a quarter of the speed."""
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     room = np.zeros(size + 8)
-    first = -room.ctypes.data % 64 // 8
+    first = -room.__array_interface__["data"][0] % 64 // 8
     return room[first : first + size].reshape(shape)
 
 
@@ -268,7 +276,7 @@ class _Piece:
         self.part, self.monitor = part, monitor
         self.numbers = numbers = numbers.copy()
         n, npar, last = block.n, p.shape[1], tableau.stages - 1
-        polynomials = np.ascontiguousarray(tableau.dense())
+        polynomials = _polynomials(tableau)
         self.sizes = np.array([lanes, max_steps, FOREVER, dense, last])
         self.ledger = np.zeros(control.LEDGER, np.int64)
         self.ledger[control.VACANT] = lanes
@@ -323,7 +331,7 @@ class _Piece:
     def advance(self, budget):
         """Let the driver go on for so many steps of all lanes; 0 when all trajectories are at their end, 1 when not yet."""
         self.sizes[2] = budget
-        result = self.drive(*self.arguments)
+        result = codegen.direct(self.drive, self.arguments)
         for notes, field, kept in ((self.steps, control.RECORDS, 0), (self.hits, control.HITS, 1)):
             if self.ledger[field]:
                 who = [column[: self.ledger[field]].copy() for column in notes]

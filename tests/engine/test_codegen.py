@@ -6,7 +6,9 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+from numba import cfunc
 
 from dynet.engine import codegen
 
@@ -120,3 +122,15 @@ def test_a_second_process_compiles_nothing_and_two_at_once_do_not_collide(tmp_pa
     warm, err = child(tmp_path)()
     assert warm == [1, 1, 1, 1, first[0][4]]
     assert "Warning" not in err
+
+
+def test_a_direct_call_follows_the_element_types_of_its_arguments():
+    source = "from numba import njit\n@njit\ndef total(function, a):\n    return a.sum() + function(1.0)\n"
+    total = codegen.module(source, tag="direct").total
+
+    @cfunc("float64(float64)")
+    def half(x):
+        return x / 2
+
+    for a in (np.ones(3), np.ones(3), np.ones(4, np.float32), np.ones(3), np.ones(4, np.float32)):
+        assert codegen.direct(total, (half, a)) == a.size + 0.5

@@ -132,11 +132,13 @@ PROBLEMS = {
     "e1": (e1, [0.6713967071418030, 0.09540051444747446]),
     **{f.__name__: (f, x) for f, x in ((e2, [2.0, 0.0]), (e3, [0.0, 0.0]), (e4, [30.0, 0.0]), (e5, [0.0, 0.0]))},
 }
-#: At 1e-3 steps are so long that the error is far from its leading term: factors up to 400 were seen there (B5).
-TOLERANCES = (1e-6, 1e-9)
+TOLERANCES = (1e-3, 1e-6, 1e-9)
 METHODS = ("dopri5", "tsit5", "vern7", "dop853")
-#: The chain C2 lets dop853 step along the limit of its stability, where its estimate says too little.
-FACTOR = {("c2", "dop853"): 250}
+#: These let dop853 step along the limit of its stability. The ends of its steps keep the tolerance; its polynomials between
+#: them do not (nor do those of scipy's DOP853: 58 to 83 on C2, 10 on B2).
+BETWEEN = {("c2", "dop853"): 250, ("b2", "dop853"): 40}
+#: A forced oscillation past its turning points, at a tolerance for which the orders 5 take 36 steps (scipy's RK45: 109).
+LOOSE = {("e3", "dopri5"): 80, ("e3", "tsit5"): 80}
 
 
 @pytest.mark.slow
@@ -155,4 +157,9 @@ def test_the_error_is_within_a_factor_of_the_tolerance(name):
         for tol in TOLERANCES:
             run = dn.simulate(field, x0, times, method=method, rtol=tol, atol=tol)
             error = np.max(np.abs(run.x - exact) / (1 + np.abs(exact)))
-            assert run.ok and error <= FACTOR.get((name, method), 30) * tol * grown, (method, tol, error / tol, grown)
+            factor = BETWEEN.get((name, method), 30)
+            factor = LOOSE.get((name, method), factor) if tol == 1e-3 else factor
+            assert run.ok and error <= factor * tol * grown, (method, tol, error / tol, grown)
+            end = dn.simulate(field, x0, 20.0, method=method, rtol=tol, atol=tol, save="last").x[-1]
+            factor = LOOSE.get((name, method), 30) if tol == 1e-3 else 30
+            assert np.max(np.abs(end - exact[-1]) / (1 + np.abs(exact[-1]))) <= factor * tol * grown, (method, tol)
