@@ -176,7 +176,7 @@ def simulate(
     solution, change = solution if method == "auto" else (solution, None)
 
     words = {int(s): Status(int(s)) for s in np.unique(solution.status)}
-    status = tuple(words[s] for s in solution.status.tolist())
+    status = tuple(map(words.__getitem__, solution.status.tolist()))
     stats = {
         "method": name if change is None else change[0],
         "why": why if change is None else change[1],

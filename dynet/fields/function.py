@@ -7,6 +7,7 @@ rounding for analytic functions).
 
 from __future__ import annotations
 
+import functools
 import types
 
 import numpy as np
@@ -114,8 +115,10 @@ class FunctionField(VectorField):
 
     def scalars(self):
         """Source of this field as a function of scalars, for a step that is compiled as a whole; None where there is none."""
-        if self.inputs:
-            return None
+        return None if self.inputs else self._scalars
+
+    @functools.cached_property
+    def _scalars(self):  # kept, as reading the function again takes longer than a short run
         return scalar_source(self.function, self.n, {key: np.shape(value) for key, value in self.params.items()})
 
     def parameter_vector(self):
