@@ -138,11 +138,9 @@ def certify(file: File, /, *, set: Sets = (), exact: Exact = False, json: Json =
     from .scenario.many import load
 
     scenario = load(file, set)
-    built, table = scenario.build(), scenario.tables.certify
-
-    options = {} if table is None else {"kind": table.kind, "tol": table.tol}
+    built = scenario.build()
     try:
-        found = search(built.model, built.norm, **options)
+        found = search(built.model, built.norm, **built.certify)
     except ArgumentError as error:
         scenario.where.wrap(("certify",), error)
     holds = bool(found) and found.check(exact=exact)

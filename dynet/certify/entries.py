@@ -14,7 +14,7 @@ import numpy as np
 
 from ..linalg.rigorous import gamma
 
-__all__ = ["exact_lower", "exact_rows_of", "lower_bounds", "transposed"]
+__all__ = ["as_sparse", "exact_lower", "exact_rows_of", "lower_bounds", "scale_columns", "transposed"]
 
 
 def transposed(structure):
@@ -113,8 +113,8 @@ def _scaled_product(f, slopes, g):
     if f.ndim == 1:
         return _scale_rows(f * slopes, g)
     if g.ndim == 1:
-        return _scale_columns(f, slopes * g)
-    return _scale_columns(f, slopes) @ g
+        return scale_columns(f, slopes * g)
+    return scale_columns(f, slopes) @ g
 
 
 def _scale_rows(d, M):
@@ -125,7 +125,8 @@ def _scale_rows(d, M):
     return (diags_array(d) @ M).tocsr()
 
 
-def _scale_columns(M, d):
+def scale_columns(M, d):
+    """A dense or sparse matrix with its columns scaled."""
     if isinstance(M, np.ndarray):
         return M * d
     from scipy.sparse import diags_array
@@ -139,7 +140,7 @@ def _add(A, B):
     kinds = [isinstance(m, np.ndarray) and m.ndim == 2 for m in (A, B)]
     if any(kinds):
         return _dense(A) + _dense(B)
-    return _sparse(A) + _sparse(B)
+    return as_sparse(A) + as_sparse(B)
 
 
 def _dense(M):
@@ -148,7 +149,8 @@ def _dense(M):
     return np.diag(M) if M.ndim == 1 else M
 
 
-def _sparse(M):
+def as_sparse(M):
+    """A matrix of any kind but a dense one as a csr array."""
     from scipy.sparse import diags_array
 
     return (diags_array(M) if isinstance(M, np.ndarray) else M).tocsr()
@@ -159,7 +161,7 @@ def _combine(up, less, down, more, n):
         up, down = _dense(up), _dense(down)
         return np.where(down > 0, np.nextafter(np.nextafter(up * less, -np.inf) - np.nextafter(down * more, np.inf), -np.inf),
                         up * less)  # fmt: skip
-    up, down = _sparse(up), _sparse(down)
+    up, down = as_sparse(up), as_sparse(down)
     up.data, down.data = up.data * less, down.data * more * (1 + 2.0**-50)
     low = (up - down).tocsr()
     low.data = np.where(low.data > 0, low.data * (1 - 2.0**-50), low.data * (1 + 2.0**-50))

@@ -20,12 +20,14 @@ import numpy as np
 
 from ..fields.derivative import enclose_function, fingerprint
 from ..fields.enclosure import input_bounds
+from ..fields.network import NetworkField
 from ..linalg.metzler import perron
 from .certificate import Certificate
 from .claims import DiagonalClaim, RowsClaim
 from .cover import cover, packed
 from .interval import IntervalStructure
 from .invariance import invariance
+from .network import confirm_network
 from .region import WholeSpace, read_region
 
 __all__ = ["certify_function", "confirm", "described", "enclosing_structure"]
@@ -127,8 +129,8 @@ def confirm(certificate, model, budget=200_000):
     Parameters
     ----------
     certificate : Certificate
-        Of a function, in a weighted l1 or l-infinity norm.
-    model : FunctionField
+        Of a function, in a weighted l1 or l-infinity norm; or of a network.
+    model : FunctionField or NetworkField
     budget : int
         How many boxes may be evaluated.
 
@@ -139,6 +141,8 @@ def confirm(certificate, model, budget=200_000):
         arithmetic up to the rounding of one sum, and that the certificate is about this function with these parameters.
     """
     claim = certificate.claim
+    if isinstance(model, NetworkField):
+        return bool(certificate) and certificate.check() and confirm_network(certificate, model)
     if not isinstance(claim, RowsClaim) or not isinstance(claim.structure, IntervalStructure):
         return False
     origin = claim.structure.origin

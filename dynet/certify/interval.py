@@ -78,7 +78,7 @@ class IntervalStructure:
         return self.lo.nnz if hasattr(self.lo, "tocsr") else int(self.lo.size)
 
     def check(self):
-        """Raise ValueError unless the shapes fit and all numbers are finite, with lo <= hi."""
+        """Raise ValueError unless the shapes fit, lo <= hi, and all numbers are finite (lo may be -inf on the diagonal)."""
         if not isinstance(self.exact, bool) or not isinstance(self.origin, dict):
             raise ValueError("exact is a truth value, origin a dict of words")
         sparse = [hasattr(m, "tocsr") for m in (self.lo, self.hi)]
@@ -91,14 +91,17 @@ class IntervalStructure:
         if self.pieces not in PIECES:
             raise ValueError(f"pieces {self.pieces!r}: expected one of {', '.join(PIECES)}")
         lo, hi = self.lo, self.hi
+        own = np.broadcast_to(np.eye(self.n, dtype=bool), lo.shape) if not sparse[0] else None
         if sparse[0]:
             for m in (lo, hi):
                 if not m.has_canonical_format:
                     raise ValueError("the sparse bounds have unsorted or repeated entries")
             if not (np.array_equal(lo.indptr, hi.indptr) and np.array_equal(lo.indices, hi.indices)):
                 raise ValueError("the two bounds have different patterns")
+            own = np.repeat(np.arange(self.n), np.diff(lo.indptr)) == lo.indices
             lo, hi = lo.data, hi.data
-        if not (np.isfinite(lo).all() and np.isfinite(hi).all()):
+        # what a diagonal entry may be at least plays no part in a log norm: it may be -inf
+        if not (np.all(np.isfinite(lo) | (own & (lo == -np.inf))) and np.isfinite(hi).all()):
             raise ValueError("the bounds are not finite")
         if not np.all(lo <= hi):
             raise ValueError("a lower bound is above its upper bound")

@@ -30,8 +30,11 @@ from functools import cached_property
 import numpy as np
 
 from ..linalg.rigorous import add_down, add_up, gamma, multiply_down, multiply_up
+from .entries import as_sparse, exact_rows_of, scale_columns
 
 __all__ = ["LureStructure", "Majorant"]
+
+_DENSE = 300  # states up to which entrywise bounds are dense whatever the field's matrices are
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,15 +221,24 @@ class LureStructure:
     def _interval(self):
         """Entrywise bounds on ``E + F [d] G`` for dense or sparse F and G that are not diagonal."""
         centre, radius = (self.lo + self.hi) / 2, (self.hi - self.lo) / 2
-        E, F, G = (_dense(m) for m in (self.E, self.F, self.G))
-        middle = E + (F * centre) @ G
-        spread = (np.abs(F) * radius) @ np.abs(G)
-        size = np.abs(E) + (np.abs(F) * (np.abs(centre) + radius)) @ np.abs(G)
-        spread = spread * (1 + 1e-9) + gamma(3 * F.shape[1] + 20) * size * (1 + 1e-9)
-        low, high = np.nextafter(middle - spread, -np.inf), np.nextafter(middle + spread, np.inf)
-        off = np.maximum(np.abs(low), np.abs(high))
-        np.fill_diagonal(off, 0.0)
-        return Majorant(off, np.diagonal(high).copy(), np.diagonal(low).copy())
+        parts = [self.E, self.F, self.G]
+        sparse = self.n > _DENSE and not any(isinstance(m, np.ndarray) and m.ndim == 2 for m in parts)
+        E, F, G = (as_sparse(m) if sparse else _dense(m) for m in parts)
+        terms = F.shape[1] if not sparse else int(np.diff(F.indptr).max(initial=0))  # of a sum
+        middle = E + scale_columns(F, centre) @ G
+        size = abs(E) + scale_columns(abs(F), np.abs(centre) + radius) @ abs(G)
+        spread = scale_columns(abs(F), radius) @ abs(G)
+        spread = spread * (1 + 1e-9) + (gamma(3 * terms + 20) * (1 + 1e-9)) * size
+        low = np.nextafter(middle.diagonal() - spread.diagonal(), -np.inf)
+        high = np.nextafter(middle.diagonal() + spread.diagonal(), np.inf)
+        off = (abs(middle) + spread) * (1 + 2.0**-50)
+        if not sparse:
+            off = np.array(off)
+            np.fill_diagonal(off, 0.0)
+            return Majorant(off, high, low)
+        off = off.tocoo()
+        keep = off.row != off.col
+        return Majorant(type(F)((off.data[keep], (off.row[keep], off.col[keep])), shape=off.shape), high, low)
 
     @property
     def vertex_count(self):
@@ -300,20 +312,18 @@ class LureStructure:
         ]
 
     def _exact_interval(self):
-        E, F, G = ([[Fraction(float(v)) for v in row] for row in _dense(m)] for m in (self.E, self.F, self.G))
         lo, hi = ([Fraction(float(v)) for v in limit] for limit in (self.lo, self.hi))
+        E, F, G = (exact_rows_of(m) for m in (self.E, self.F, self.G))
         diagonal, off = [], []
-        for i, row in enumerate(E):
-            off.append({})
-            for j, e in enumerate(row):
-                products = [F[i][k] * G[k][j] for k in range(len(G))]
-                low, high = e, e
-                for q, a, b in zip(products, lo, hi, strict=True):
-                    low, high = low + min(q * a, q * b), high + max(q * a, q * b)
-                if i == j:
-                    diagonal.append(high)
-                elif low or high:
-                    off[i][j] = max(abs(low), abs(high))
+        for i, (row, f) in enumerate(zip(E, F, strict=True)):
+            low, high = dict(row), dict(row)
+            for k, a in f.items():
+                for j, c in G[k].items():
+                    q = a * c
+                    low[j] = low.get(j, 0) + min(q * lo[k], q * hi[k])
+                    high[j] = high.get(j, 0) + max(q * lo[k], q * hi[k])
+            diagonal.append(Fraction(high.get(i, 0)))
+            off.append({j: max(abs(low[j]), abs(v)) for j, v in high.items() if j != i and (low[j] or v)})
         return [(diagonal, off)]
 
 

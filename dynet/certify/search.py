@@ -33,7 +33,7 @@ from .local import local_slopes
 from .lure import LureStructure
 from .network import network_region, network_structure
 from .optimal import claims_for
-from .region import as_region, read_region
+from .region import WholeSpace, as_region, read_region
 from .semi import WeightedRange
 from .weak import MonotoneClaim, find_law, is_monotone, keeps
 
@@ -164,16 +164,18 @@ def _of_function(model, norm, kind, region, tol, order):
 
 
 def _of_network(model, norm, kind, region, tol, order):
-    """The certificate of a network whose node and edge functions have declared slopes."""
-    where, structure = network_region(model, region), network_structure(model)
+    """The certificate of a network, from slopes of its node and edge functions that are declared or follow from the region."""
+    where, structure = network_region(model, region), network_structure(model, region)
     if structure is None:
         what = (
             "declares no slopes of its node and edge functions"
             if model.facts.slopes is None
             else "has unbounded slopes"
         )
-        return _unknown(model, f"this network {what}: models.Network takes slopes=", where)
-    return replace(_answer(model, structure, norm, kind, tol, order), region=where)
+        more = "" if not isinstance(region, WholeSpace) else "; or name a region on which they are bounded"
+        return _unknown(model, f"this network {what}: models.Network takes slopes={more}", where)
+    found = _answer(model, structure, norm, kind, tol, order)
+    return replace(found, region=network_region(model, region, structure) if found else where)
 
 
 def _answer(model, structure, norm, kind, tol, order):
@@ -217,10 +219,12 @@ def is_about(certificate, model):
     if isinstance(model, FunctionField):
         return getattr(said, "origin", {}).get("digest") == fingerprint(model)
     if isinstance(model, NetworkField):
-        meant = network_structure(model)
+        whole = certificate.region == network_region(model, WholeSpace())
+        meant = network_structure(model, None if whole else read_region(certificate.region))
         if meant is None or getattr(said, "form", "") != meant.form:
             return False
-        return _equal(said.lo, meant.lo) and _equal(said.hi, meant.hi)
+        names = ("E", "F", "G", "lo", "hi") if meant.form == "lure" else ("lo", "hi")
+        return all(_equal(getattr(said, name), getattr(meant, name)) for name in names)
     if not isinstance(model, LureField) or getattr(said, "form", "") != "lure":
         return False
     meant = structure_of(model, read_region(certificate.region))

@@ -29,6 +29,7 @@ from ..errors import DynetError
 from ..linalg.intervals import Interval, Mixed, Refused
 from ..linalg.series import Series
 from .dual import FUNCTIONS, Dual, lift
+from .symbols import Expression
 
 __all__ = ["Enclosure", "enclose_function", "fingerprint", "parameters", "translate"]
 
@@ -197,10 +198,10 @@ def _function(name):
     def apply(*arguments):
         arrays = [a for a in arguments if isinstance(a, np.ndarray) and a.ndim]
         if not arrays:
-            kind = next((a for a in arguments if isinstance(a, Series)), None)
+            kind = next((a for a in arguments if isinstance(a, (Series, Expression))), None)
             table, up = (FUNCTIONS, lift) if kind is None else (kind.functions, kind.lift)
             if name not in table:
-                raise TypeError(f"{name} is not known to power series")
+                raise TypeError(f"{name} is not known to power series or algebra")
             return table[name](*(a if isinstance(a, (bool, np.bool_)) else up(a) for a in arguments))
         out = np.empty(np.broadcast_shapes(*(a.shape for a in arrays)), dtype=object)
         for index in np.ndindex(out.shape):
@@ -236,7 +237,7 @@ def _smallest(*values):
 
 def _fold(name, values):
     values = list(values[0]) if len(values) == 1 else list(values)
-    if not any(isinstance(v, (Dual, Series)) for v in values):
+    if not any(isinstance(v, (Dual, Series, Expression)) for v in values):
         return {"maximum": max, "minimum": min}[name](values)
     best = values[0]
     for value in values[1:]:
@@ -245,7 +246,7 @@ def _fold(name, values):
 
 
 def _number(value=0.0):
-    return value if isinstance(value, (Dual, Series)) else float(value)
+    return value if isinstance(value, (Dual, Series, Expression)) else float(value)
 
 
 _BUILTINS = {"max": _largest, "min": _smallest, "float": _number}

@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from ..errors import ArgumentError, Shown
 from ..linalg.rigorous import add_down, add_up, gamma, multiply_down, multiply_up
 
-__all__ = ["jacobian_bounds"]
+__all__ = ["jacobian_bounds", "sums_between"]
 
 
 def jacobian_bounds(field, slopes=None):
@@ -27,8 +27,8 @@ def jacobian_bounds(field, slopes=None):
     ----------
     field : NetworkField
     slopes : dict, optional
-        Bounds as :class:`~dynet.fields.network.NetworkField` takes them; by default those in ``field.facts``, which may hold
-        in the invariant box only.
+        Bounds as :class:`~dynet.fields.network.NetworkField` takes them, or with a last axis of one for
+        each node (edge); by default those in ``field.facts``, which may hold in the invariant box only.
 
     Returns
     -------
@@ -47,7 +47,9 @@ def jacobian_bounds(field, slopes=None):
     >>> bool((abs(hi.toarray() - [[-1.0, 0.5], [0.5, -1.0]]) < 1e-12).all())
     True
     """
-    slopes = field.facts.slopes if slopes is None else field._check_slopes(slopes)
+    slopes = field.facts.slopes if slopes is None else slopes
+    if slopes is not None and np.ndim(slopes["node_x"][0]) != 3:
+        slopes = field._check_slopes(slopes)
     if slopes is None:
         raise ArgumentError(
             "slopes", Shown("none are declared"), f"a network with slopes: {field.name}(..., slopes=...)"
@@ -60,14 +62,17 @@ def jacobian_bounds(field, slopes=None):
 
 def _bounds(field, slopes, rows, columns, weights):
     d, n = field.dim, field.nodes
-    outgoing = _product(slopes["node_s"], slopes["edge_y"])
-    incoming = _product(slopes["node_s"], slopes["edge_x"])
-    # each edge has a derivative of its own: positive and negative weights must not cancel
-    own = slopes["node_x"][0][:, :, None], slopes["node_x"][1][:, :, None]
-    for part in (np.maximum(weights, 0.0), np.minimum(weights, 0.0)):
-        more = _scaled(incoming, _sums(rows, part, n))
-        own = add_down(own[0], more[0]), add_up(own[1], more[1])
-    between = _scaled(outgoing, (weights, weights))
+    if slopes["node_x"][0].ndim == 2:
+        outgoing = _product(slopes["node_s"], slopes["edge_y"])
+        incoming = _product(slopes["node_s"], slopes["edge_x"])
+        # each edge has a derivative of its own: positive and negative weights must not cancel
+        own = slopes["node_x"][0][:, :, None], slopes["node_x"][1][:, :, None]
+        for part in (np.maximum(weights, 0.0), np.minimum(weights, 0.0)):
+            more = _scaled(incoming, _sums(rows, part, n))
+            own = add_down(own[0], more[0]), add_up(own[1], more[1])
+        between = _scaled(outgoing, (weights, weights))
+    else:
+        own, between = _one_by_one(slopes, rows, weights, n)
     loops = np.flatnonzero(rows == columns)
     if loops.size:  # at most one for each node
         at = rows[loops]
@@ -85,6 +90,29 @@ def _bounds(field, slopes, rows, columns, weights):
                 values[side].extend([own[side][a, b], between[side][a, b][keep]])
     where = tuple(np.concatenate(w) for w in where)
     return tuple(coo_array((np.concatenate(v), where), shape=(field.n, field.n)).tocsr() for v in values)
+
+
+def _one_by_one(slopes, rows, weights, n):
+    """The diagonal blocks (d, d, N) and those of the edges (d, d, E), from an interval for each node and each edge."""
+    from_edge = tuple(end[:, :, rows] for end in slopes["node_s"])
+    incoming, outgoing = (
+        _times(_product(from_edge, slopes[name]), (weights, weights)) for name in ("edge_x", "edge_y")
+    )
+    low, high = slopes["node_x"]
+    d = len(low)
+    more = np.array([[sums_between(rows, incoming[0][a, b], incoming[1][a, b], n) for b in range(d)] for a in range(d)])
+    return (add_down(low, more[:, :, 0]), add_up(high, more[:, :, 1])), outgoing
+
+
+def sums_between(rows, low, high, n):
+    """Bounds on the sums, for each node, of numbers that lie between bounds, one for each edge."""
+    ends = []
+    for side, end in ((0, low), (1, high)):
+        finite = np.isfinite(end)
+        total = _sums(rows[finite], end[finite], n)[side]
+        total[rows[~finite]] = -np.inf if side == 0 else np.inf
+        ends.append(total)
+    return tuple(ends)
 
 
 def _sums(rows, weights, n):

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import ArgumentError, Shown, nearest
 from . import sources
+from .regions import region_of
 from .tables import keywords
 
 __all__ = ["Built", "build", "SIGNALS"]
@@ -35,6 +36,8 @@ class Built:
         For :func:`dynet.certify`.
     files : dict of str to Path
         Key path (as ``graph.file``) -> the file that was read for it.
+    certify : dict
+        The other arguments of :func:`dynet.certify`: kind, tol, order, region.
     """
 
     model: object
@@ -42,6 +45,7 @@ class Built:
     x0: np.ndarray | None
     norm: object | None
     files: dict
+    certify: dict = dataclasses.field(default_factory=dict)
 
 
 def build(tables, where, base, objects):
@@ -64,7 +68,8 @@ def build(tables, where, base, objects):
     coupling, origin = sources.graph(tables, where, base, objects, files)
     model, u = _model(tables, where, base, objects, files, coupling, origin)
     _solvers(tables, where, model, u)
-    return Built(model, u, _initial(tables, where, model), _norm(tables, where, model), files)
+    norm, options = _norm(tables, where, model), _certify(tables, where, model)
+    return Built(model, u, _initial(tables, where, model), norm, files, options)
 
 
 def _model(tables, where, base, objects, files, graph, origin):
@@ -238,6 +243,20 @@ def _norm(tables, where, model):
     if norm.n not in (None, model.n):
         where.fail(("certify", "weights"), Shown(f"{norm.n} weights"), f"{model.n}, one for each state of {model.name}")
     return norm if norm.weights is not None else norm.p
+
+
+def _certify(tables, where, model):
+    """The arguments of the search for a certificate beside the norm."""
+    table = tables.certify
+    if table is None:
+        return {}
+    if table.order is not None:
+        if table.kind not in ("k", "alpha"):
+            where.fail(("certify", "order"), table.order, 'no order: only kind = "k" and kind = "alpha" have one')
+        if not 1 <= table.order <= model.n or (table.kind == "k" and table.order != int(table.order)):
+            whole = "whole " if table.kind == "k" else ""
+            where.fail(("certify", "order"), table.order, f"a {whole}number from 1 to {model.n}, the number of states")
+    return {"kind": table.kind, "tol": table.tol, "order": table.order, "region": region_of(table.region, where, model)}
 
 
 def _solvers(tables, where, model, u):

@@ -73,7 +73,7 @@ def _solve(built, tables, where, clock):
         from ..certify import certify
 
         with clock("certify"), _blame(where, ("certify",)):
-            certificate = certify(built.model, built.norm, kind=tables.certify.kind, tol=tables.certify.tol)
+            certificate = certify(built.model, built.norm, **built.certify)
     if tables.equilibrium is not None:
         from ..equilibrium import equilibrium as solve
 

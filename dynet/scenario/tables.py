@@ -74,6 +74,8 @@ class Certify(_Table, frozen=True):
     norm: float | str | None = None
     weights: list[float | list[float]] | None = None
     tol: Positive | None = None
+    order: Positive | None = None
+    region: dict[str, Any] | None = None
 
 
 class Equilibrium(_Table, frozen=True):

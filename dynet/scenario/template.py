@@ -33,6 +33,13 @@ _START = {
     "primal_dual": {"Q": [[1.0, 0.0], [0.0, 2.0]], "K": [[1.0, 1.0]], "b": 1.0},
     "hebbian": {"learning": [[0.0, 1.0, 0.0], [-1.0, 0.0, 0.5], [0.0, 0.5, 0.0]]},
 }
+#: The keys of [certify], as comments.
+_CERTIFY = (
+    '# norm = "inf"  # 1, 2 or inf; the best of the three when it is not given',
+    '# kind = "auto"  # or strong, weak, semi, k, alpha',
+    "# order = 2  # the dimension of the volumes, for the kinds k and alpha",
+    "# region = { box = [-1.0, 1.0] }  # or ball = { center = 0.0, radius = 1.0 }, orthant = true, simplex = 1.0, phases = 1.0",
+)
 _CONTRACTS = ("firing_rate", "hopfield", "persidskii", "linear_minus_monotone")
 #: Kinds whose states are fractions or amounts: they start around this value, not around 0.
 _AROUND = {"sis": 0.3, "sir": 0.3, "seir": 0.2, "lotka_volterra": 1.0}
@@ -77,7 +84,7 @@ def template(kind):
     lines += ["", "[simulate]", "t = 10.0  # the end, or [start, end]", several, *around]
     lines += ['# method = "auto"  # see docs/choosing.md', "# rtol = 1e-6"]
     if contracts:
-        lines += ["", "[certify]", '# norm = "inf"  # 1, 2 or inf; the best of the three when it is not given']
+        lines += ["", "[certify]", *_CERTIFY]
     lines += ["", "[[figure]]", 'kind = "trajectories"']
     if contracts:
         lines += ["", "[[figure]]", 'kind = "decay"  # distances of pairs, under the certified bound']

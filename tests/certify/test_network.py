@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import dynet as dn
+from dynet.certify.function import confirm
 from dynet.certify.network import network_structure
 from dynet.errors import ArgumentError
 
@@ -19,6 +20,10 @@ def node(t, x, s, p, dx):
 
 def edge(x, y, p, s):
     s[0] = math.tanh(y[0])
+
+
+def square(x, y, p, s):
+    s[0] = y[0] ** 2
 
 
 SLOPES = {"node_x": (-1.0, -1.0), "node_s": (1.0, 1.0), "edge_x": (0.0, 0.0), "edge_y": (0.0, 1.0)}
@@ -63,10 +68,33 @@ def test_the_users_own_network():
 
 
 def test_what_has_no_slopes_gets_no_certificate():
-    net = dn.models.Network(nx.cycle_graph(4), node=node, edge=edge, params={"leak": 1.0})
+    net = dn.models.Network(nx.cycle_graph(4), node=node, edge=square, params={"leak": 1.0})
     assert network_structure(net) is None
     found = dn.certify(net)
-    assert not found and found.status == "unknown" and "slopes=" in found.reason
+    assert not found and found.status == "unknown" and "slopes=" in found.reason and "region" in found.reason
+
+
+def test_slopes_that_are_not_declared_follow_from_the_functions():
+    net = dn.models.Network(nx.cycle_graph(4), node=node, edge=edge, params={"leak": 1.0}, weight=0.4)
+    found = dn.certify(net, "inf")
+    assert found.rate == pytest.approx(0.2, abs=1e-12) and confirm(found, net)
+    box = dn.certify(dn.models.Network(nx.cycle_graph(4), node=node, edge=square, params={"leak": 1.0}), "inf",
+                     region=([-0.2] * 4, 0.2))  # fmt: skip
+    assert box.rate == pytest.approx(0.2, abs=1e-12) and "local" in box.region
+
+
+def test_declared_slopes_are_confirmed_or_not():
+    """A certificate that rests on the model's word is proven by its functions, or found out."""
+    honest = dn.models.Network(nx.cycle_graph(6), node=node, edge=edge, params={"leak": 1.0}, weight=0.4, slopes=SLOPES)
+    liar = dn.models.Network(nx.cycle_graph(6), node=node, edge=edge, params={"leak": 1.0}, weight=0.4,
+                             slopes={**SLOPES, "edge_y": (0.0, 0.5)})  # fmt: skip
+    assert confirm(dn.certify(honest), honest)
+    found = dn.certify(liar)
+    assert (
+        found and found.check() and not confirm(found, liar) and not confirm(dn.certify(honest), liar.replace(leak=0.9))
+    )
+    sis = dn.models.SIS(nx.path_graph(3), infection=0.5, recovery=1.0)
+    assert confirm(dn.certify(sis), sis)
 
 
 def test_regions():

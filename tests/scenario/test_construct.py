@@ -64,6 +64,19 @@ CASES = {
                 "expected 3, one for each state of Hopfield"),
     "sign of a weight": (change('norm = "inf"', 'norm = "inf"\nweights = [1.0, -2.0, 1.0]'), "certify.weights[1]=-2.0"),
     "weights alone": (change('norm = "inf"', "weights = [1.0, 2.0, 1.0]"), "small.toml:19: certify.norm is missing"),
+    "order": (change('norm = "inf"', "order = 2"), "small.toml:20: certify.order=2.0: expected no order"),
+    "order out of range": (change('norm = "inf"', 'kind = "k"\norder = 4'), "certify.order=4.0: expected a whole "
+                           "number from 1 to 3"),
+    "order in parts": (change('norm = "inf"', 'kind = "k"\norder = 1.5'), "certify.order=1.5: expected a whole number"),
+    "region": (change('norm = "inf"', "region = { boxx = [0.0, 1.0] }"), "small.toml:20: certify.region.boxx=[0.0, 1.0]: "
+               "expected a kind of region (box, ", "did you mean 'box'?"),
+    "two regions": (change('norm = "inf"', "region = { box = [0.0, 1.0], phases = 1.0 }"), "certify.region=2 kinds of region"),
+    "empty box": (change('norm = "inf"', "region = { box = [1.0, 0.0] }"), "certify.region.box is no region", "not empty"),
+    "corners": (change('norm = "inf"', "region = { box = [[0.0, 0.0], 1.0] }"), "certify.region.box is no region"),
+    "radius": (change('norm = "inf"', "region = { ball = { center = 0.0, radius = -1.0 } }"), "certify.region.ball is no "
+               "region"),
+    "centre": (change('norm = "inf"', "region = { ball = { radius = 1.0 } }"), "certify.region.ball.center is missing"),
+    "phases": (change('norm = "inf"', 'region = { phases = "wide" }'), "certify.region.phases='wide': expected a number"),
     "kind of contraction": (change('norm = "inf"', 'kind = "stong"'), "small.toml:20: certify.kind='stong': expected the "
                             "kind of contraction (", "did you mean 'strong'?"),
     "method of the equilibrium": (change("tol = 1e-9", 'method = "forwad"'), "small.toml:23: equilibrium.method='forwad'",
