@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .certify import certify
+from .certify.bounds import length as composite_length
 from .certify.certificate import Certificate
 from .certify.invariance import invariance
 from .certify.region import WholeSpace, read_region
@@ -249,13 +250,17 @@ class _Problem:
             rounding = np.zeros_like(value)
         with np.errstate(over="ignore", invalid="ignore"):
             length, bound = self.norm.length(value), self._length_of_bound(rounding)
-            if np.ndim(self.norm.weights) == 2:  # the product with the factor of P, and the factor itself, were rounded
+            if (
+                np.ndim(getattr(self.norm, "weights", None)) == 2
+            ):  # the product with the factor of P, and the factor itself, were rounded
                 loss = 16 * len(self.norm.weights) * 2.0**-53 * np.trace(self.norm.weights)
                 length = np.hypot(length, np.sqrt(loss) * np.linalg.norm(value, axis=-1))
             return length * _ROUNDING, bound * _ROUNDING
 
     def _length_of_bound(self, bound):
         """The largest length of a vector whose entries are bounded by `bound` in modulus."""
+        if not hasattr(self.norm, "weights"):  # a composite norm, block by block
+            return composite_length(self.norm, np.zeros_like(bound), bound)
         weights = self.norm.weights
         if weights is not None and np.ndim(weights) == 2:
             return np.sqrt(np.trace(weights)) * np.linalg.norm(bound, axis=-1)

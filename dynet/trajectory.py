@@ -174,7 +174,7 @@ class Trajectory:
 
         Parameters
         ----------
-        norm : Norm or 1, 2, inf, optional
+        norm : Norm, CompositeNorm or 1, 2, inf, optional
             Euclidean by default.
         to : Trajectory or array_like, shape (n,), (k, n) or (batch, k, n), optional
             What to measure from. By default each trajectory from the one before it.
@@ -193,7 +193,7 @@ class Trajectory:
         >>> bool(np.allclose(run.distance(), [[1.0, np.exp(-1)]]))
         True
         """
-        norm = norm if isinstance(norm, Norm) else Norm(2 if norm is None else norm)
+        norm = norm if hasattr(norm, "length") else Norm(2 if norm is None else norm)
         if to is None:
             if self.batch is None or self.batch < 2:
                 raise ArgumentError("to", to, "a state or a trajectory, because there is a single trajectory here")

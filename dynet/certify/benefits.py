@@ -60,6 +60,8 @@ class Benefits:
     def steps(self):
         """The best forward step by each rule that applies, best factor first: a list of :class:`dynet.certify.steps.Step`."""
         self._contracting("a forward step")
+        if not hasattr(self.norm, "p"):  # a composite norm: the rules for every norm
+            return forward_steps(self.rate, self.lip, None, None, False)
         symmetric = self.norm.p == 2 and is_gradient(self.claim.structure, self.norm.weights)
         return forward_steps(self.rate, self.lip, self.norm.p, steepest(self.claim), symmetric)
 

@@ -41,7 +41,7 @@ def check_certificate(certificate, model, params=None, u=None):
     if not certificate or certificate.kind not in ("strong", "weak") or not _is_norm(certificate.norm):
         raise ArgumentError(
             "certificate", Shown(f"one of kind {certificate.kind!r}, {certificate.status}"),
-            "a certificate of strong or weak contraction in a norm",
+            "a certificate of strong or weak contraction in an l1, l2 or l-infinity norm",
         )  # fmt: skip
     if params:
         raise ArgumentError(

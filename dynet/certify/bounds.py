@@ -33,6 +33,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import ArgumentError, Shown
+from ..fields.base import VectorField
 from ..fields.lure import LureField
 from ..linalg.composite import CompositeNorm
 from ..linalg.norms import Norm
@@ -128,6 +129,8 @@ def gain(norm, structure, wrt, inputs=None):
     """
     if isinstance(wrt, LureField):
         return _model_gain(norm, structure, wrt, inputs)
+    if isinstance(wrt, VectorField):
+        raise ArgumentError("wrt", wrt, "a Lipschitz constant or a matrix: how the input enters this form is not known")
     array = np.asarray(wrt.toarray() if hasattr(wrt, "tocsr") else wrt, dtype=float)
     if array.ndim == 0:
         if not 0 <= array < math.inf:
@@ -171,6 +174,9 @@ def length(norm, x, error=0.0):
     """The norm of every vector within `error` of x, entry by entry; rounded up. Shapes (..., n) -> (...)."""
     x = np.asarray(x, dtype=float)
     error = np.broadcast_to(np.asarray(error, dtype=float), x.shape)
+    if isinstance(norm, CompositeNorm):
+        parts = [length(inner, x[..., cut], error[..., cut]) for inner, cut in norm.cuts()]
+        return length(norm.outer, np.stack(parts, axis=-1))
     weights = norm.weights
     up = 1 + 2 * gamma(x.shape[-1] + 20)
     if weights is None or weights.ndim == 1:
@@ -194,6 +200,11 @@ def box(norm, radius):
     >>> print(box(Norm("inf", [1.0, 3.0]), 2.0).round(9), box(Norm(2, [[4.0, 0.0], [0.0, 1.0]]), 2.0).round(9))
     [2. 6.] [1. 2.]
     """
+    if isinstance(norm, CompositeNorm):
+        radii = np.broadcast_to(box(norm.outer, radius), len(norm.sizes))
+        return np.concatenate(
+            [np.broadcast_to(box(inner, r), n) for inner, n, r in zip(norm.norms, norm.sizes, radii, strict=True)]
+        )
     w = norm.weights
     if w is None:
         return radius

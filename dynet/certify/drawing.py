@@ -51,12 +51,12 @@ def _possible(certificate):
     c = certificate
     norm, claim = c.norm, c.claim
     found = []
-    if norm is not None and c.kind not in ("k", "alpha") and getattr(norm, "n", None) == 2 and hasattr(norm, "length"):
+    if norm is not None and c.kind not in ("k", "alpha") and getattr(norm, "n", None) == 2 and hasattr(norm, "p"):
         if c.kind in ("strong", "weak", "none") and getattr(norm, "R", None) is None and claim.proves == "contraction":
             found.append("ball")
     if claim is not None and hasattr(claim, "quotients"):
         found.append("rows")
-    if norm is not None and norm.weights is not None:
+    if norm is not None and getattr(norm, "weights", None) is not None:
         found.append("weights")
     if (
         claim is not None

@@ -16,6 +16,7 @@ _INEQUALITIES = {
     "monotone": "the Jacobian is Metzler for all slopes, and its weighted {sums} are 0",
     "range": "J xi = lambda xi, and lambda - min over pairs i, j of a_ij + a_ji + sum_k min(a_ik, a_jk) <= osLip",
     "alpha": "(1 - s) mu(J[k]) + s mu(J[k+1]) <= osLip, each of them bounded by a claim of its own",
+    "interconnection": "Gamma eta <= osLip eta for the matrix of the parts' rates and the gains between them",
 }
 _MATRICES = {"contraction": "Jacobian", "semi": "reduced Jacobian R J S", "k": "additive compound of the Jacobian"}
 _GAINS = "Davydov, Jafarpour, Bullo, arXiv:2103.12263 (interconnections of contracting systems)"
@@ -35,6 +36,7 @@ _SOURCES = {
     "vertices": "Davydov, Jafarpour, Bullo, arXiv:2103.12263 (the log norm is convex)",
     "monotone": "Jafarpour, Cisneros-Velarde, Bullo, IEEE TAC 67(3), 2022 (monotone fields with a law)",
     "range": "De Pasquale, Smith, Bullo, Valcher, arXiv:2201.03103 (ergodic coefficients)",
+    "interconnection": _GAINS,
     "alpha": "Wu, Pines, Margaliot, Slotine, IEEE TAC 67(9), 2022 (alpha compounds)",
 }
 _OTHER_SOURCES = {
@@ -99,11 +101,13 @@ def text(certificate, rows=5):
     lines.append("claim: " + _INEQUALITIES[c.claim.kind].format(matrix=matrix, sums=sums))
     if hasattr(c.claim, "quotients"):
         quotients = c.claim.quotients()
+        name = row_names(c) if c.claim.kind == "interconnection" else str
         lines.append(f"rows closest to the bound {-c.rate:.6g}:")
         for i in np.argsort(-quotients, kind="stable")[:rows]:
-            lines.append(f"  row {i:>6}   value {quotients[i]: .6g}   slack {-c.rate - quotients[i]:.3g}")
-    for part, bound in zip(getattr(c.claim, "parts", ()), getattr(c.claim, "bounds", ()), strict=True):
-        lines.append(f"  k = {part.structure.k}: mu <= {bound:.6g}")
+            lines.append(f"  row {name(i):>6}   value {quotients[i]: .6g}   slack {-c.rate - quotients[i]:.3g}")
+    if c.claim.kind == "alpha":
+        for part, bound in zip(c.claim.parts, c.claim.bounds, strict=True):
+            lines.append(f"  k = {part.structure.k}: mu <= {bound:.6g}")
     if c:
         extra = ""
         if c.kind == "k" and c.order == 2:
@@ -122,6 +126,8 @@ def row_names(certificate):
     c = certificate
     n = c.claim.structure.n
     labels = getattr(c.source, "labels", None)
+    if c.claim.kind == "interconnection" and c.source is not None:
+        labels = [leaf.name for leaf in c.source.leaves()]
     if labels is not None and c.claim.proves == "contraction" and len(labels) == n:
         return lambda i: labels[i]
     return str

@@ -18,6 +18,7 @@ import math
 import numpy as np
 
 from ..errors import CertificateError, nearest
+from ..linalg.composite import CompositeNorm
 from ..linalg.norms import Norm
 from .certificate import KINDS, PROVES, STATUSES, Certificate, Law
 from .forms import CLAIMS, FORMS, NORMS, find
@@ -143,7 +144,8 @@ def _pack_claim(claim):
     """A claim: its structure under "field", its arrays under "witness", its numbers and parts under their names."""
     packed = {"kind": claim.kind, "witness": {k: _pack(v) for k, v in claim.witness().items()}}
     if hasattr(claim, "parts"):
-        return {**packed, "parts": [_pack_claim(part) for part in claim.parts], "order": _hex(claim.order)}
+        packed["parts"] = [_pack_claim(part) for part in claim.parts]
+        return packed if claim.order is None else {**packed, "order": _hex(claim.order)}
     packed["field"] = _pack_structure(claim.structure)
     if hasattr(claim, "p"):
         packed["p"] = _hex(claim.p)
@@ -207,6 +209,9 @@ def _words(value):
 def _pack_norm(norm):
     if norm is None:
         return None
+    if isinstance(norm, CompositeNorm):
+        blocks = [[size, _pack_norm(block)] for size, block in zip(norm.sizes, norm.norms, strict=True)]
+        return {"of": "composite", "blocks": blocks, "outer": _pack_norm(norm.outer)}
     packed = {"p": _hex(norm.p), "weights": _pack(norm.weights)}
     if getattr(norm, "R", None) is not None:
         packed["R"] = _pack(norm.R)
@@ -219,6 +224,10 @@ def _unpack_norm(packed):
     if packed is None:
         return None
     word = packed.get("of")
+    if word == "composite":
+        _check_fields(packed, ("of", "blocks", "outer"), "norm.")
+        blocks = [(size, _unpack_norm(block)) for size, block in packed["blocks"]]
+        return CompositeNorm(blocks, _unpack_norm(packed["outer"]))
     extra = {"range": ("of",), "compound": ("of", "k"), None: ("R",) if "R" in packed else ()}.get(word)
     if extra is None:
         raise ValueError(f"a norm of {word!r}")

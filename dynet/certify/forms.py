@@ -36,6 +36,7 @@ CLAIMS = {
     "monotone": ("weak", "MonotoneClaim"),
     "range": ("semi", "RangeClaim"),
     "alpha": ("compound", "AlphaClaim"),
+    "interconnection": ("composite", "InterconnectedClaim"),
 }
 NORMS = {"range": ("semi", "WeightedRange"), "compound": ("compound", "CompoundNorm")}
 

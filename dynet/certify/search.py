@@ -21,6 +21,7 @@ from ..errors import ArgumentError
 from ..fields.base import VectorField
 from ..fields.derivative import fingerprint
 from ..fields.function import FunctionField
+from ..fields.interconnection import InterconnectionField
 from ..fields.lure import LureField, diagonal_of
 from ..fields.network import NetworkField
 from ..linalg.norms import Norm
@@ -103,6 +104,10 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None, order=None)
         raise ArgumentError("tol", tol, "None, or a relative gap between 0 and 1")
     if order is not None and kind not in ("k", "alpha"):
         raise ArgumentError("order", order, f"None for kind={kind!r}: only the kinds k and alpha have an order")
+    if isinstance(model, InterconnectionField):
+        from .assemble import certify_interconnection
+
+        return certify_interconnection(model, norm, kind, region, tol)
     if isinstance(model, FunctionField):
         return replace(_of_function(model, norm, kind, region, tol, order), source=model)
     if isinstance(model, NetworkField):
@@ -216,6 +221,8 @@ def is_about(certificate, model):
     (True, False)
     """
     said = getattr(certificate.claim, "structure", None)
+    if isinstance(model, InterconnectionField):
+        return _is_about_parts(certificate, model)
     if isinstance(model, FunctionField):
         return getattr(said, "origin", {}).get("digest") == fingerprint(model)
     if isinstance(model, NetworkField):
@@ -233,8 +240,22 @@ def is_about(certificate, model):
     return all(_equal(getattr(said, name), getattr(meant, name)) for name in ("E", "F", "G"))
 
 
+def _is_about_parts(certificate, model):
+    """The same for an interconnection on the whole space: its links, and the claims about its parts."""
+    claim, leaves = certificate.claim, model.leaves()
+    if getattr(claim, "kind", "") != "interconnection" or certificate.region != "whole space":
+        return False
+    same = all(_equal(a, b) for a, b in zip((claim.links, claim.limits), model.couplings(), strict=True))
+    parts = claim.parts[1:]
+    return same and len(parts) == len(leaves) and all(
+        is_about(replace(certificate, claim=part), leaf.model) for part, leaf in zip(parts, leaves, strict=True)
+    )  # fmt: skip
+
+
 def any_input(certificate):
     """Whether a claim covers every input of its field, not only the field's own."""
+    if getattr(certificate.claim, "kind", "") == "interconnection":
+        return all(any_input(replace(certificate, claim=part)) for part in certificate.claim.parts[1:])
     origin = getattr(getattr(certificate.claim, "structure", None), "origin", None)
     if origin is not None:
         return origin.get("input", "any") == "any"

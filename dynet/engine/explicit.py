@@ -18,6 +18,7 @@ from . import codegen, control, fused, stages, tableaus, team
 from .drive import driver
 from .events import PARTS
 from .methods import Solution
+from .pointers import portable
 
 __all__ = ["Events", "Summary", "integrate", "run"]
 
@@ -205,7 +206,7 @@ def integrate(
     if checkpoint is not None:
         (piece,) = pieces  # one thread: a checkpoint is of one state
         stored = piece.knowledge() | {name: a for name, a in solution._asdict().items() if isinstance(a, np.ndarray)}
-        facts = (numbers, y0, p, save, reals, ints, tableau.name, block.function._pyfunc.__module__)
+        facts = (numbers, y0, p, save, reals, portable(block.ints), tableau.name, block.function._pyfunc.__module__)
         checkpoint.begin(stored, facts)
 
     def work(piece):

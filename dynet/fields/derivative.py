@@ -155,7 +155,8 @@ def fingerprint(field):
     for name, value in field.params.items():
         text.update(f"{name}={np.shape(value)}".encode() + np.ascontiguousarray(value, dtype=float).tobytes())
     if field.input is not None:
-        for part in field.input.pack():
+        text.update(field.input.kind.encode())
+        for part in field.input.numbers():
             text.update(np.ascontiguousarray(part, dtype=float).tobytes())
     return text.hexdigest()
 

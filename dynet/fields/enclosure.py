@@ -23,7 +23,8 @@ from .derivative import Enclosure, enclose_function
 from .dual import FUNCTIONS, Dual
 from .function import FunctionField
 from .lure import LureField
-from .signal import Constant, Piecewise, Sinusoid, Tabulated
+from .noise import LARGEST, Noise
+from .signal import Constant, Piecewise, Sinusoid, Square, Tabulated
 
 __all__ = ["enclose", "input_bounds", "unit_bounds"]
 
@@ -90,8 +91,9 @@ def input_bounds(field):
         return np.zeros(field.inputs), np.zeros(field.inputs)
     if isinstance(signal, Constant):
         return signal.value, signal.value
-    if isinstance(signal, Sinusoid):
+    if isinstance(signal, (Sinusoid, Square, Noise)):
         size = np.abs(signal.amplitude) * (1 + 4 * np.finfo(float).eps)  # its sine may be rounded above 1
+        size = size * LARGEST if isinstance(signal, Noise) else size
         return add_down(signal.offset, -size), add_up(signal.offset, size)
     if isinstance(signal, (Piecewise, Tabulated)):
         values = signal.values

@@ -11,8 +11,8 @@ from numba import njit
 
 from .. import math as fast
 from ..engine.block import FASTMATH, flat
-from .signal import evaluate
 from .tiles import FMA, add_dense
+from .waves import evaluate
 
 ZERO, DIAGONAL, DENSE, SPARSE = range(4)
 
@@ -46,6 +46,13 @@ def add_product(kind, reals, ints, x, out):
                 source = x[j]
                 for lane in range(lanes):
                     target[lane] += a * source[lane]
+    elif kind == SPARSE and lanes == 1:
+        x1, out1, numbers, places = flat(x), flat(out), flat(reals), flat(ints)
+        for i in range(rows):
+            total = out1[np.uint64(i)]
+            for q in range(np.uint64(places[np.uint64(i)]), np.uint64(places[np.uint64(i + 1)])):
+                total += numbers[q] * x1[np.uint64(places[np.uint64(rows + 1) + q])]
+            out1[np.uint64(i)] = total
     elif kind == SPARSE:
         data = reals
         for i in range(rows):

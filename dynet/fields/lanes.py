@@ -29,7 +29,7 @@ import numpy as np
 from numba import cfunc, njit
 from dynet import math as fast
 from dynet.engine.block import FASTMATH, RHS
-from dynet.fields.signal import evaluate
+from dynet.fields.waves import evaluate
 """
 
 BLOCK = """

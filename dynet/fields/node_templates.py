@@ -13,7 +13,7 @@ from numba import cfunc, njit
 from numpy import uint64 as U_
 from dynet import math as fast
 from dynet.engine.block import FASTMATH, RHS, flat, small
-from dynet.fields.signal import evaluate
+from dynet.fields.waves import evaluate
 """
 
 HALVE = """

@@ -1,24 +1,21 @@
 r"""Signals: the inputs :math:`u(t)` of a field, one number per channel, encoded as data.
 
-Four kinds cover most uses: :class:`Constant`, :class:`Sinusoid`, :class:`Piecewise` (constant pieces) and
-:class:`Tabulated` (linear interpolation). A signal is packed into two flat arrays that one compiled function reads, so
-that changing a signal, or replacing one kind by another, compiles nothing.
+Six kinds cover most uses: :class:`Constant`, :class:`Sinusoid`, :class:`Square`, :class:`Piecewise` (constant pieces),
+:class:`Tabulated` (linear interpolation) and :class:`~dynet.fields.noise.Noise`. A signal is packed into two flat arrays,
+the second of which starts with the address of the compiled function that reads them (:mod:`dynet.fields.waves`). So changing
+a signal, or replacing one kind by another, compiles nothing in the model, and a model pays for the kinds in use only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numba import njit
 
-from ..engine.block import FASTMATH
 from ..errors import ArgumentError
-from ..math import sin
+from . import waves
 
-__all__ = ["Signal", "Constant", "Sinusoid", "Piecewise", "Tabulated", "as_signal", "evaluate"]
-
-NONE, CONSTANT, SINUSOID, PIECEWISE, TABULATED, PER_LANE = range(6)
+__all__ = ["Constant", "Joined", "PerLane", "Piecewise", "Signal", "Sinusoid", "Square", "Tabulated", "as_signal"]
 
 
 class Signal:
@@ -26,10 +23,20 @@ class Signal:
 
     size: int
     period: float | None = None
+    kind: str
+
+    def numbers(self):
+        """All that the signal is, as ``(reals, ints)``; ``ints`` starts with the size."""
+        raise NotImplementedError  # each kind has its own
 
     def pack(self):
-        """The signal as ``(reals, ints)`` for :func:`evaluate`; ``ints`` starts with the kind and the size."""
-        raise NotImplementedError  # each kind below packs itself
+        """The signal as ``(reals, ints)`` for :func:`dynet.fields.waves.evaluate`: :meth:`numbers` after an address."""
+        reals, ints = self.numbers()
+        return reals, np.concatenate([[waves.compiled(self.kind)], ints]).astype(np.int64)
+
+    def channels(self, first, last):
+        """The signal of the channels from `first` up to `last`, not included."""
+        raise NotImplementedError  # each kind has its own
 
     def spread(self, size):
         """The same signal on `size` channels, when it has one channel; itself when it has `size`."""
@@ -65,6 +72,7 @@ class Constant(Signal):
     """
 
     value: float | np.ndarray
+    kind = "constant"
 
     def __post_init__(self):
         object.__setattr__(self, "value", _vector("value", self.value))
@@ -79,12 +87,42 @@ class Constant(Signal):
     def _spread(self, size):
         return Constant(np.full(size, self.value[0]))
 
-    def pack(self):
-        return self.value, np.array([CONSTANT, self.size])
+    def channels(self, first, last):
+        return Constant(self.value[first:last])
+
+    def numbers(self):
+        return self.value, np.array([self.size])
+
+
+class _Wave(Signal):
+    """What the periodic kinds share: a period, and an amplitude, a phase and an offset for each channel."""
+
+    def __post_init__(self):
+        parts = {name: _vector(name, getattr(self, name)) for name in ("amplitude", "phase", "offset")}
+        size = max(part.size for part in parts.values())
+        for name, part in parts.items():
+            if part.size not in (1, size):
+                raise ArgumentError(name, getattr(self, name), f"1 or {size} numbers, as another part has")
+            object.__setattr__(self, name, np.broadcast_to(part, size).copy())
+        if isinstance(self.period, str) or np.ndim(self.period) or not (np.isfinite(self.period) and self.period > 0):
+            raise ArgumentError("period", self.period, "a positive number")
+
+    @property
+    def size(self):
+        return self.amplitude.size
+
+    def _spread(self, size):
+        return self._with(lambda part: np.full(size, part[0]))
+
+    def channels(self, first, last):
+        return self._with(lambda part: part[first:last])
+
+    def _with(self, change):
+        return replace(self, **{name: change(getattr(self, name)) for name in ("amplitude", "phase", "offset")})
 
 
 @dataclass(frozen=True, eq=False)
-class Sinusoid(Signal):
+class Sinusoid(_Wave):
     r"""``offset + amplitude * sin(2 pi t / period + phase)``.
 
     Parameters
@@ -105,35 +143,60 @@ class Sinusoid(Signal):
     period: float
     phase: float | np.ndarray = 0.0
     offset: float | np.ndarray = 0.0
-
-    def __post_init__(self):
-        parts = {name: _vector(name, getattr(self, name)) for name in ("amplitude", "phase", "offset")}
-        size = max(part.size for part in parts.values())
-        for name, part in parts.items():
-            if part.size not in (1, size):
-                raise ArgumentError(name, getattr(self, name), f"1 or {size} numbers, as another part has")
-            object.__setattr__(self, name, np.broadcast_to(part, size).copy())
-        if isinstance(self.period, str) or np.ndim(self.period) or not (np.isfinite(self.period) and self.period > 0):
-            raise ArgumentError("period", self.period, "a positive number")
-
-    @property
-    def size(self):
-        return self.amplitude.size
+    kind = "sinusoid"
 
     def __call__(self, t):
         return self.offset + self.amplitude * np.sin(2 * np.pi * t / self.period + self.phase)
 
-    def _spread(self, size):
-        return Sinusoid(
-            *(
-                np.full(size, v[0]) if isinstance(v, np.ndarray) else v
-                for v in (self.amplitude, self.period, self.phase, self.offset)
-            )
-        )
-
-    def pack(self):
+    def numbers(self):
         table = np.concatenate([[2 * np.pi / self.period], self.amplitude, self.phase, self.offset])
-        return table, np.array([SINUSOID, self.size])
+        return table, np.array([self.size])
+
+
+@dataclass(frozen=True, eq=False)
+class Square(_Wave):
+    """``offset + amplitude`` for the first part `duty` of each period, ``offset - amplitude`` for the rest.
+
+    A solver does not know where the wave jumps: steps that meet a jump are made again, smaller. With a fixed step let the
+    period be a multiple of it.
+
+    Parameters
+    ----------
+    amplitude, phase, offset : float or array_like, shape (size,)
+        Phase in radians: at t = 0 the wave is ``phase / 2 pi`` of a period on its way.
+    period : float
+        In the unit of t, positive.
+    duty : float
+        Between 0 and 1.
+
+    Examples
+    --------
+    >>> wave = Square(amplitude=2.0, period=4.0, offset=1.0)
+    >>> wave(0.0), wave(1.9), wave(2.0)
+    (array([3.]), array([3.]), array([-1.]))
+    """
+
+    amplitude: float | np.ndarray
+    period: float
+    phase: float | np.ndarray = 0.0
+    offset: float | np.ndarray = 0.0
+    duty: float = 0.5
+    kind = "square"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if isinstance(self.duty, str) or np.ndim(self.duty) or not 0 < self.duty < 1:
+            raise ArgumentError("duty", self.duty, "a number between 0 and 1")
+
+    def __call__(self, t):
+        turns = t * (1.0 / self.period) + self.phase / (2 * np.pi)
+        return self.offset + np.where(turns - np.floor(turns) < self.duty, self.amplitude, -self.amplitude)
+
+    def numbers(self):
+        start = self.phase / (2 * np.pi)
+        return np.concatenate([[1.0 / self.period, self.duty], self.amplitude, start, self.offset]), np.array(
+            [self.size]
+        )
 
 
 class _Table(Signal):
@@ -156,8 +219,11 @@ class _Table(Signal):
     def _spread(self, size):
         return type(self)(self.times, np.repeat(self.values, size, axis=0))
 
-    def pack(self):
-        return np.concatenate([self.times, self.values.ravel()]), np.array([self._kind, self.size, self.times.size])
+    def channels(self, first, last):
+        return type(self)(self.times, self.values[first:last])
+
+    def numbers(self):
+        return np.concatenate([self.times, self.values.ravel()]), np.array([self.size, self.times.size])
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +245,7 @@ class Piecewise(_Table):
 
     times: np.ndarray
     values: np.ndarray
-    _kind = PIECEWISE
+    kind = "piecewise"
 
     def __post_init__(self):
         self._check(lambda m: m + 1, "one piece more than there are times")
@@ -207,7 +273,7 @@ class Tabulated(_Table):
 
     times: np.ndarray
     values: np.ndarray
-    _kind = TABULATED
+    kind = "tabulated"
 
     def __post_init__(self):
         self._check(lambda m: m, "one value per time")
@@ -222,9 +288,42 @@ class PerLane(Signal):
 
     size: int
     first: int
+    kind = "per_lane"
 
-    def pack(self):
-        return np.empty(0), np.array([PER_LANE, self.size, self.first])
+    def channels(self, first, last):
+        return PerLane(last - first, self.first + first)
+
+    def numbers(self):
+        return np.empty(0), np.array([self.size, self.first])
+
+
+@dataclass(frozen=True)
+class Joined(Signal):
+    """Signals side by side, as the parts of an interconnection have them; each of them is packed on its own.
+
+    Examples
+    --------
+    >>> both = Joined((Constant([1.0, 2.0]), Sinusoid(1.0, period=4.0)))
+    >>> both(1.0), both.channels(2, 3)(1.0)
+    (array([1., 2., 1.]), array([1.]))
+    """
+
+    parts: tuple
+
+    @property
+    def size(self):
+        return sum(part.size for part in self.parts)
+
+    def __call__(self, t):
+        return np.concatenate([part(t) for part in self.parts])
+
+    def channels(self, first, last):
+        at = 0
+        for part in self.parts:
+            if first == at and last == at + part.size:
+                return part
+            at += part.size
+        raise ArgumentError("channels", (first, last), "the channels of one of the signals")
 
 
 def as_signal(value, size, name="input"):
@@ -240,55 +339,3 @@ def as_signal(value, size, name="input"):
         return signal.spread(size)
     except ArgumentError as error:
         raise ArgumentError(name, value, error.expected) from None
-
-
-@njit(fastmath=FASTMATH, error_model="numpy")
-def evaluate(t, p, reals, ints, out):
-    """Write the signal at the times of all lanes into ``out`` (compiled; called by every right-hand side).
-
-    Parameters
-    ----------
-    t : ndarray, shape (W,)
-    p : ndarray, shape (npar, W)
-        Channel i of a :class:`PerLane` input is ``p[first + i]``.
-    reals, ints : ndarray
-        The packed signal.
-    out : ndarray, shape (size, W)
-    """
-    kind, size = ints[0], ints[1]
-    lanes = t.size
-    if kind == CONSTANT:
-        for i in range(size):
-            for lane in range(lanes):
-                out[i, lane] = reals[i]
-    elif kind == SINUSOID:
-        for i in range(size):
-            for lane in range(lanes):
-                wave = sin(reals[0] * t[lane] + reals[1 + size + i])
-                out[i, lane] = reals[1 + 2 * size + i] + reals[1 + i] * wave
-    elif kind == PIECEWISE or kind == TABULATED:
-        m = ints[2]
-        for lane in range(lanes):
-            at, above = 0, m  # the number of times that are not after t; compiles faster than np.searchsorted
-            while at < above:
-                middle = (at + above) // 2
-                if reals[middle] <= t[lane]:
-                    at = middle + 1
-                else:
-                    above = middle
-            for i in range(size):
-                if kind == PIECEWISE:
-                    out[i, lane] = reals[m + i * (m + 1) + at]
-                else:
-                    row = m + i * m
-                    if at == 0:
-                        out[i, lane] = reals[row]
-                    elif at == m:
-                        out[i, lane] = reals[row + m - 1]
-                    else:
-                        w = (t[lane] - reals[at - 1]) / (reals[at] - reals[at - 1])
-                        out[i, lane] = reals[row + at - 1] * (1.0 - w) + reals[row + at] * w
-    elif kind == PER_LANE:
-        for i in range(size):
-            for lane in range(lanes):
-                out[i, lane] = p[ints[2] + i, lane]

@@ -184,6 +184,8 @@ def _fraction(y, axes):
 def _norm_name(norm):
     if norm is None:
         return r"$\ell_2$ norm"
+    if not hasattr(norm, "p"):
+        return "composite norm"
     p = r"\infty" if math.isinf(norm.p) else f"{norm.p:g}"
     return rf"{'' if norm.weights is None else 'weighted '}$\ell_{{{p}}}$ norm"
 

@@ -93,6 +93,10 @@ class CompositeNorm:
         """Number of states."""
         return self._ends[-1]
 
+    def cuts(self):
+        """Pairs (norm, slice of its states), block by block."""
+        return [(norm, slice(a, b)) for norm, a, b in zip(self.norms, self._ends[:-1], self._ends[1:], strict=True)]
+
     def length(self, x):
         """The norm of x, shape (..., n) -> (...)."""
         return self.outer.length(self._lengths(x))

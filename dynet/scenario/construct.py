@@ -13,13 +13,20 @@ import re
 import numpy as np
 
 from ..errors import ArgumentError, Shown, nearest
-from . import sources
+from . import parts, sources
 from .regions import region_of
 from .tables import keywords
 
 __all__ = ["Built", "build", "SIGNALS"]
 
-SIGNALS = {"constant": "Constant", "sinusoidal": "Sinusoid", "piecewise": "Piecewise", "tabulated": "Tabulated"}
+SIGNALS = {
+    "constant": "Constant",
+    "sinusoidal": "Sinusoid",
+    "square": "Square",
+    "piecewise": "Piecewise",
+    "tabulated": "Tabulated",
+    "noise": "Noise",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +93,10 @@ def _model(tables, where, base, objects, files, graph, origin):
     from ..models import KINDS
 
     kind = tables.model["kind"]
+    if kind == "interconnection":
+        return parts.interconnection(tables, where, base, objects, files, _model), None
     if kind not in KINDS:
-        where.fail(("model", "kind"), kind, "a kind of model", choices=KINDS)
+        where.fail(("model", "kind"), kind, "a kind of model", choices=(*KINDS, "interconnection"))
     accepted = keywords(KINDS[kind])
     for name, value in given.items():
         if name not in accepted:
@@ -138,7 +147,7 @@ def _number_like(where, name, value, default, lists):
 
 
 def _signal(table, where, labels):
-    from ..fields import signal
+    from ..fields import noise, signal
 
     values = dict(table)
     kind = values.pop("kind", None)
@@ -146,7 +155,7 @@ def _signal(table, where, labels):
         where.say(("input", "kind"), f"is missing: a kind of input ({', '.join(SIGNALS)})")
     if kind not in SIGNALS:
         where.fail(("input", "kind"), kind, "a kind of input", choices=SIGNALS)
-    made = getattr(signal, SIGNALS[kind])
+    made = getattr(noise if kind == "noise" else signal, SIGNALS[kind])
     accepted = keywords(made)
     for name, value in values.items():
         if name not in accepted:

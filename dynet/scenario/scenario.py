@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 import io
+import operator
 import re
 from pathlib import Path
 
@@ -186,9 +188,10 @@ class Scenario:
             if "seed" in inspect.signature(getattr(nx, plain["graph"]["generator"])).parameters:
                 plain["graph"]["args"] = {"seed": self.tables.seed, **plain["graph"].get("args", {})}
         for key, path in self.build().files.items():
-            table, name = key.split(".")
-            suffix = f":{plain[table][name].rpartition(':')[2]}" if name == "function" else ""
-            plain[table][name] = f"inputs/{path.name}{suffix}"
+            *tables, name = key.split(".")
+            table = functools.reduce(operator.getitem, tables, plain)
+            suffix = f":{table[name].rpartition(':')[2]}" if name == "function" else ""
+            table[name] = f"inputs/{path.name}{suffix}"
         return object.__new__(Scenario)._set(plain, self._objects, self.base, self.where.file, "")
 
     def inputs(self, built):

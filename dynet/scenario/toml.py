@@ -68,12 +68,12 @@ def line_of(text, path):
         header = re.match(r"\s*\[\[?\s*([\w.\"'-]+)\s*\]?\]", line)
         if header:
             table = header.group(1)
-            seen += names[:1] == [table]
-            if names == [table] and seen == index:
+            seen += names[:1] == [table] or names[:1] == table.split(".")[:1] != [table]
+            if names == table.split(".") and seen == index:
                 return number
         key = re.match(r"\s*[\"']?([\w-]+)[\"']?\s*[=.]", line)
         if key:
-            here = [key.group(1)] if not table else [table, key.group(1)]
+            here = [key.group(1)] if not table else [*table.split("."), key.group(1)]
             if names[: len(here)] == here and (not table or seen == index or table != names[0]):
                 best = best or number
     return best

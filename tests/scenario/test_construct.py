@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scenario_files import COUPLING, SMALL, change, drop, refused
+from scenario_files import COUPLING, SMALL, change, drop, refused, write
 
 import dynet as dn
 from dynet.errors import ArgumentError, ScenarioError
@@ -154,3 +154,58 @@ def test_a_function_is_no_value_of_a_scenario():
 
 def test_the_small_scenario_is_not_refused():
     assert SMALL.count("[") > 5 and drop("input", text=SMALL) != SMALL
+
+
+PARTS = """\
+[model]
+kind = "interconnection"
+[model.parts.pump]
+kind = "hopfield"
+coupling = [[-0.5]]
+input = 1.0
+[model.parts.ring]
+kind = "kuramoto"
+graph = { generator = "cycle_graph", args = { n = 3 } }
+[model.parts.net]
+kind = "firing_rate"
+coupling = [[0.0, 0.4], [-0.4, 0.0]]
+input = { kind = "noise", amplitude = 0.5, step = 0.1, seed = 2 }
+[[model.links]]
+from = "pump"
+to = "ring"
+matrix = [[1.0], [0.0], [0.5]]
+[[model.links]]
+from = "net"
+to = "pump"
+matrix = [[0.5, 0.25]]
+[simulate]
+t = 1.0
+"""
+
+
+def test_interconnections_are_built_from_their_tables(tmp_path):
+    scenario = dn.Scenario.load(write(tmp_path, PARTS))
+    model = scenario.build().model
+    assert model.labels == ("pump.x0", "ring.0", "ring.1", "ring.2", "net.x0", "net.x1")
+    assert model.links["net", "pump"].tolist() == [[0.5, 0.25]] and model.parts["net"].input.size == 2
+    again = dn.Scenario.load(write(tmp_path, scenario.resolved().to_toml(), "again.toml")).build().model
+    x = np.arange(6.0)
+    assert np.array_equal(again.rhs(0.3, x), model.rhs(0.3, x))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('from = "net"', 'from = "nett"', "did you mean 'net'"),
+        ("matrix = [[0.5, 0.25]]", "matrix = [[0.5]]", r"shape \(1, 2\)"),
+        ("matrix = [[0.5, 0.25]]", "matrx = [[0.5]]", "did you mean 'matrix'"),
+        ('kind = "kuramoto"', 'kind = "kuramotto"', "model.parts.ring.kind.*did you mean 'kuramoto'"),
+        ("cycle_graph", "cycle_grap", "model.parts.ring.graph.generator"),
+        ("step = 0.1", "steps = 0.1", "did you mean 'step'"),
+        ('kind = "interconnection"', 'kind = "interconnection"\nlink = 3', "did you mean 'links'"),
+        ('to = "ring"\nmatrix', "matrix", "to is missing"),
+    ],
+)
+def test_wrong_parts_and_links_are_named(tmp_path, old, new, message):
+    with pytest.raises(ScenarioError, match=message):
+        dn.Scenario.load(write(tmp_path, change(old, new, PARTS))).build()
