@@ -14,10 +14,11 @@ import numpy as np
 from .. import math as fast
 from ..engine import codegen
 from ..engine.block import BlockRHS
+from ..engine.forms import FunctionForm
 from ..errors import ArgumentError, MissingExtraError, Shown
 from . import lanes
 from .base import VectorField, describe
-from .scalar import scalar_source
+from .scalar import scalar_source, scalar_text
 
 __all__ = ["FunctionField", "vector_field"]
 
@@ -117,6 +118,13 @@ class FunctionField(VectorField):
         if self.inputs:
             return None
         return scalar_source(self.function, self.n, {key: np.shape(value) for key, value in self.params.items()})
+
+    def form(self):
+        shapes = {key: np.shape(value) for key, value in self.params.items()}
+        if self.inputs or self.n > 64:
+            return None
+        text = scalar_text(self.function, "_field", {"x": self.n}, ("dx", self.n), shapes, ("t", "x", "p", "dx"))
+        return None if text is None else FunctionForm(text, self.n, self.parameter_vector().size)
 
     def parameter_vector(self):
         parts = [np.ravel(np.asarray(v, dtype=float)) for v in self.params.values()]
