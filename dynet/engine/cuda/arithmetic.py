@@ -7,7 +7,6 @@ which keeps the relative error below 3e-7; ``tanh.approx``, with an error of 5e-
 from __future__ import annotations
 
 from llvmlite import ir
-from numba.cuda import cgutils
 
 from .ptx import ABS, EX2, FMA, MAX, MIN, RCP, SIGN, TANH, D, F
 
@@ -35,9 +34,10 @@ class Numbers:
     def library(self, name, *arguments):
         """A function of the device's mathematical library, which NVVM inlines."""
         name = f"__nv_{name}" + ("f" if self.t == F else "")
-        found = cgutils.get_or_insert_function(
-            self.b.module, ir.FunctionType(self.t, [self.t] * len(arguments)), name
-        )
+        module = self.b.module
+        found = module.globals.get(name)
+        if found is None:
+            found = ir.Function(module, ir.FunctionType(self.t, [self.t] * len(arguments)), name)
         return self.b.call(found, arguments)
 
     def reciprocal(self, v):

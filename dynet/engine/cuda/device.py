@@ -19,7 +19,7 @@ from ...errors import DeviceError
 from .. import codegen
 
 __all__ = [
-    "Buffers", "guarded", "kernel", "listed", "module", "properties", "require", "simulated", "source_digest",
+    "Buffers", "guarded", "kernel", "launch", "listed", "module", "properties", "require", "simulated", "source_digest",
 ]  # fmt: skip
 
 SHARE = 0.9  # of the free memory that one call may take: the driver and the kernels' own stacks need some
@@ -110,16 +110,30 @@ def kernel(function):
     return jit(function) if simulated() else jit(cache=True)(function)
 
 
-def fast_kernel(function):
-    """The same, with arithmetic that flushes denormals and approximates division: not for step-size control."""
-    jit = cuda().jit
-    return jit(function) if simulated() else jit(cache=True, fastmath=True)(function)
-
-
 def inlined(function):
     """A function that kernels call."""
     jit = cuda().jit
     return jit(device=True)(function) if simulated() else jit(device=True, forceinline=True)(function)
+
+
+def launch(function, blocks, threads, shared=0):
+    """A kernel with its grid; more than 48 KiB of shared memory must be asked for, which Numba does not do."""
+    configured = function[blocks, threads, 0, shared]
+    if shared > 48 * 1024 and not simulated():
+        configured.pre_launch_callbacks.append(lambda compiled, _: _allow(compiled, shared))
+    return configured
+
+
+def _allow(compiled, size):
+    from cuda.bindings import driver
+
+    function = compiled._codelibrary.get_cufunc()
+    attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    number = cuda().get_current_device().id
+    (code,) = driver.cuKernelSetAttribute(attribute, size, driver.CUkernel(int(function.handle)), driver.CUdevice(number))
+    if int(code):
+        raise DeviceError(f"the device refuses {size} bytes of shared memory for a block ({code})", "compute with "
+                          "precision='tf32' or 'bf16', whose weights take half and a quarter, or device='cpu'")  # fmt: skip
 
 
 @functools.cache

@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import ArgumentError, Shown, Status
 from ..methods import Solution
 from . import plan as plans
-from .device import Buffers, guarded, properties, require, simulated
+from .device import Buffers, guarded, launch, properties, simulated
 
 __all__ = ["Call", "prepare"]
 
@@ -120,7 +120,7 @@ def room(call, extra=0):
     """Bytes on the device, and the words that say how to use fewer."""
     size = 8 if call.real == "float64" else 4
     batch, n = call.x0.shape
-    k = 4 * (1 + len(call.reference)) if call.gathering else len(call.marks)
+    k = 5 + 4 * len(call.reference) if call.gathering else len(call.marks)
     each = size * n * (1 + k + extra) + 4
     each += size * sum(d.shape[1] * n for d in (call.main, call.side) if d.shape[0] > 1)
     return batch * each + size * (n * n + sum(d.size for d in (call.main, call.side))), advice(call, each)
@@ -139,8 +139,8 @@ class Arrays:
         self.main, self.side, self.x0 = put.put(call.main, real), put.put(call.side, real), put.put(call.x0, real)
         self.marks, self.halves = put.put(call.marks, np.int32), put.put(call.halves, real)
         self.reference = put.put(call.reference, real)
-        k = 0 if call.gathering else len(call.marks)
-        self.out = put.empty((batch if k else 1, k, n), real)
+        k = 1 if call.gathering else len(call.marks)  # summaries on tensor cores go through one snapshot
+        self.out = put.empty((batch, k, n), real)
         q = n + len(call.reference)
         self.sums = put.empty((batch if call.gathering else 1, 4, q), real)
         self.status = put.empty((batch,), np.int32, fill=0)
@@ -170,7 +170,7 @@ def _launch(call, matrix, solve, blocks, threads, shared, name):
     with guarded(room(call)[1]):
         arrays = Arrays(call, matrix)
         try:
-            solve[blocks, threads, 0, shared](
+            launch(solve, blocks, threads, shared)(
                 arrays.matrix, arrays.vectors, arrays.main, arrays.side, arrays.x0, real(call.plan.parameter),
                 real(call.dt), real(call.last), np.int32(call.steps), arrays.marks, arrays.halves, arrays.reference,
                 arrays.out, arrays.sums, arrays.status, np.int32(call.quantities),
@@ -182,12 +182,18 @@ def _launch(call, matrix, solve, blocks, threads, shared, name):
 
 def _only_tensor(call):
     """Say why tf32 and bf16 cannot be had here."""
-    why = "in the simulator" if simulated() else f"for n={call.plan.n}" if call.plan.n > 128 else "with a side drive that varies"
-    raise ArgumentError("precision", call.precision, f"'float32' or 'float64' {why}: tensor cores serve n up to 128")
+    why = "in the simulator" if simulated() else f"for n={call.plan.n} and {call.plan.activation}, with this input"
+    raise ArgumentError("precision", call.precision, f"'float32' or 'float64' {why}: see docs/cuda.md")
 
 
 def _tensor(call):
-    return None
+    from . import fragments, tensor
+
+    if simulated() or not tensor.fits(call):
+        return None
+    solve, blocks, threads, shared = tensor.integrator(call)
+    packed = fragments.weights(call.plan.M, fragments.MODES[call.precision])
+    return _launch(call, packed, solve, blocks, threads, shared, f"cuda tensor ({call.precision})")
 
 
 def _tiled(call):

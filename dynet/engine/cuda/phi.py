@@ -29,7 +29,7 @@ def source(activation, real):
     return f"""
 import math
 from numba import cuda, {real} as _r
-from dynet.engine.cuda.device import fast_kernel, inlined, kernel
+from dynet.engine.cuda.device import inlined, kernel
 
 @inlined
 def phi(z, a):

@@ -1,6 +1,7 @@
 """Every inline instruction of dynet, and nothing else that a change of Numba could break.
 
-:mod:`.arithmetic` and :mod:`.warp` make intrinsics of them. Weights, vectors and drives are read from shared memory by
+:mod:`.arithmetic` and :mod:`.warp` put them together, :mod:`.intrinsics` hands the result to Numba. Only llvmlite is
+needed to emit them, so that their order can be tested anywhere. Weights, vectors and drives are read from shared memory by
 volatile loads, because LLVM would otherwise lift them out of the loop over the steps and spill them.
 
 References
@@ -11,12 +12,10 @@ NVIDIA, Parallel Thread Execution ISA: mma, ld.shared, cvt, ex2, rcp, tanh.
 from __future__ import annotations
 
 from llvmlite import ir
-from numba.cuda import types
-from numba.cuda.extending import intrinsic
 
 __all__ = [
-    "ABS", "D", "EX2", "F", "FMA", "I32", "I64", "MAX", "MIN", "MMA_BF16", "MMA_F64", "MMA_TF32", "PACK", "RCP", "SIGN", "STORE",
-    "TANH", "address", "words",
+    "ABS", "D", "EX2", "F", "FMA", "I32", "I64", "MAX", "MIN", "MMA_BF16", "MMA_F64", "MMA_TF32", "PACK", "RCP", "SIGN",
+    "STORE", "TANH", "TO_SHARED", "words",
 ]  # fmt: skip
 
 F, D, I32, I64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType(64)
@@ -48,8 +47,9 @@ MAX = _asm(F, [F, F], "max.NaN.f32 $0, $1, $2;", "=f,f,f")
 MIN = _asm(F, [F, F], "min.NaN.f32 $0, $1, $2;", "=f,f,f")
 ABS = {F: _asm(F, [F], "abs.f32 $0, $1;", "=f,f"), D: _asm(D, [D], "abs.f64 $0, $1;", "=d,d")}
 SIGN = _asm(F, [F, F], "copysign.f32 $0, $2, $1;", "=f,f,f")  # the size of the first, the sign of the second
-STORE = {F: _asm(ir.VoidType(), [I64, F, I32], "{.reg .pred p; setp.ne.s32 p, $2, 0; @p st.global.f32 [$0], $1;}", "l,f,r", True),
-         D: _asm(ir.VoidType(), [I64, D, I32], "{.reg .pred p; setp.ne.s32 p, $2, 0; @p st.global.f64 [$0], $1;}", "l,d,r", True)}  # fmt: skip
+_PUT = "{{.reg .pred p; setp.ne.s32 p, $2, 0; @p st.global.{} [$0], $1;}}"
+STORE = {F: _asm(ir.VoidType(), [I64, F, I32], _PUT.format("f32"), "l,f,r", True),
+         D: _asm(ir.VoidType(), [I64, D, I32], _PUT.format("f64"), "l,d,r", True)}  # fmt: skip
 TO_SHARED = _asm(I32, [I64], "{.reg .u64 t; cvta.to.shared.u64 t, $1; cvt.u32.u64 $0, t;}", "=r,l")
 
 def words(builder, kind, base, offset):
@@ -61,14 +61,3 @@ def words(builder, kind, base, offset):
     load = _asm(ir.LiteralStructType([t] * width), [I32], text, ",".join([f"={c}"] * width + ["r"]), True)
     loaded = builder.call(load, [base])
     return [builder.extract_value(loaded, i) for i in range(width)]
-
-
-@intrinsic
-def address(typingctx, array):
-    """Where an array lies in shared memory, a 32-bit number."""
-
-    def generate(context, b, signature, arguments):
-        data = context.make_array(signature.args[0])(context, b, arguments[0]).data
-        return b.call(TO_SHARED, [b.ptrtoint(data, I64)])
-
-    return types.uint32(array), generate

@@ -49,8 +49,9 @@ class _Retype(ast.NodeTransformer):
     def visit_Attribute(self, node):
         owner = node.value.id if isinstance(node.value, ast.Name) else ""
         if owner == "fast":  # of dynet.math; the device's own are as fast
-            own = node.attr in ("logistic", "sincos")
-            return ast.Name(f"_{node.attr}", node.ctx) if own else ast.Attribute(ast.Name("math", node.ctx), node.attr, node.ctx)
+            if node.attr in ("logistic", "sincos"):
+                return ast.Name(f"_{node.attr}", node.ctx)
+            return ast.Attribute(ast.Name("math", ast.Load()), node.attr, node.ctx)
         numbers = owner in ("np", "math")
         return _typed(node) if numbers and node.attr in ("nan", "inf", "pi", "e") else self.generic_visit(node)
 

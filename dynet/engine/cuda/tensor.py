@@ -11,17 +11,12 @@ drive of its trajectories. Blocks stay for the whole batch: as many as the devic
 from __future__ import annotations
 
 from . import gather
+from .arithmetic import ACTIVATIONS
 from .device import module, properties
 from .fragments import LARGEST, MODES, Sizes
 from .plan import METHODS
 
 __all__ = ["HEAD", "fits", "integrator", "layout"]
-
-#: Those of :data:`.arithmetic.ACTIVATIONS`, which cannot be imported where there is no device.
-ACTIVATIONS = (
-    "identity", "relu", "leaky_relu", "hard_tanh", "tanh", "logistic", "silu", "softsign", "softplus", "elu", "arctan", "gelu",
-)  # fmt: skip
-
 
 class layout:  # noqa: N801
     """Places in shared memory, in words of the state's type; and how many warps share a block.
@@ -52,8 +47,9 @@ HEAD = """
 import math
 from numba import cuda, int32, int64, uint32, {real} as _r
 from dynet.engine.cuda.device import inlined, kernel
-from dynet.engine.cuda.warp import Warp, address
-_warp = Warp({n}, {mode!r}, {place}, {activation!r}, {vectors}, {own}, {norm!r})
+from dynet.engine.cuda.intrinsics import address, intrinsics
+from dynet.engine.cuda.warp import Warp
+_warp = intrinsics(Warp({n}, {mode!r}, {place}, {activation!r}, {vectors}, {own}, {norm!r}))
 rhs, axpy, axpy_rows, load, store = _warp.rhs, _warp.axpy, _warp.axpy_rows, _warp.load, _warp.store
 finite, norm = _warp.finite, _warp.norm
 N, NP, TILES, ROWS, ITEM, WORDS = {n}, {padded}, {tiles}, {rows}, {item}, {words}

@@ -1,26 +1,23 @@
 """What a warp does to the states of 16 trajectories (8 in float64) that it holds in registers.
 
-The states are a tuple of numbers per lane, in the layout of :mod:`.fragments`. :class:`Warp` makes the intrinsics that kernels
-are written with. The whole right-hand side is one intrinsic that emits its instructions at once: spelled out in Python it
-would take Numba minutes to compile.
+The states are a tuple of numbers per lane, in the layout of :mod:`.fragments`. The whole right-hand side is one intrinsic
+that emits its instructions at once: spelled out in Python it would take Numba minutes to compile.
 """
 
 from __future__ import annotations
 
 from llvmlite import ir
-from numba.cuda import cgutils, types
-from numba.cuda.extending import intrinsic
 
 from .arithmetic import ACTIVATIONS, Numbers
 from .fragments import Sizes
 from .plan import INSIDE, LINEAR, OUTSIDE
-from .ptx import ABS, FMA, I32, I64, MMA_BF16, MMA_F64, MMA_TF32, PACK, STORE, D, F, address, words
+from .ptx import ABS, I32, I64, MMA_BF16, MMA_F64, MMA_TF32, PACK, STORE, D, F, words
 
-__all__ = ["ACTIVATIONS", "Warp", "address"]
+__all__ = ["ACTIVATIONS", "Warp"]
 
 
 class Warp:
-    """The intrinsics for states of n components in one mode.
+    """What is emitted for states of n components in one mode.
 
     Parameters
     ----------
@@ -35,98 +32,18 @@ class Warp:
         Whether e, f, g and the side drive are read from shared memory; otherwise e is one number, f and g are ones.
     own_drive : bool
         Whether each sample has a main drive of its own.
-
-    Attributes
-    ----------
-    rhs : ``rhs(x, weights, vectors, drive, factor, e, a) -> state``: the derivative; addresses in shared memory are uint32.
-    axpy : ``axpy(a, x, y) -> a x + y``;  axpy_rows : the same with one number a row that a lane holds.
-    load, store : between a lane and an array of shape (batch, n), or (batch, k, n) at place `slot`.
-    finite : 1 for each row that a lane holds whose entries are finite.
-    norm : ``norm(d, weights)``: this lane's share of the weighted length of each row, for kind "inf", "1" or "2".
     """
 
     def __init__(self, n, mode, place, activation, vectors, own_drive, norm="inf"):
         self.n, self.mode, self.size = n, mode, Sizes(n, mode)
         self.place, self.activation, self.vectors, self.own_drive = place, activation, vectors, own_drive
         self.double = mode == "dmma"
-        self.t, number = (D, types.float64) if self.double else (F, types.float32)
-        self.kind = norm
-        state = types.UniTuple(number, self.size.entries)
-        rows = 1 if self.double else 2
-        self.row_of = (lambda i: 0) if self.double else (lambda i: (i % 4) >> 1)
-        self._make(number, state, types.UniTuple(number, rows), types.UniTuple(types.int32, rows), rows)
+        self.t, self.kind = (D if self.double else F), norm
+        self.rows = 1 if self.double else 2
 
-    def _make(self, number, state, per_row, flags, rows):
-        count = self.size.entries
-        u32, i64 = types.uint32, types.int64
-
-        def parts(b, value, size=count):
-            return [b.extract_value(value, i) for i in range(size)]
-
-        @intrinsic
-        def rhs(typingctx, x, weights, vectors, drive, factor, e, a):
-            def generate(context, b, signature, given):
-                return cgutils.pack_array(b, self._rhs(b, parts(b, given[0]), *given[1:]))
-
-            return state(state, u32, u32, u32, u32, number, number), generate
-
-        @intrinsic
-        def axpy(typingctx, a, x, y):
-            def generate(context, b, signature, given):
-                pairs = zip(parts(b, given[1]), parts(b, given[2]), strict=True)
-                return cgutils.pack_array(b, [b.call(FMA[self.t], [given[0], u, v]) for u, v in pairs])
-
-            return state(number, state, state), generate
-
-        @intrinsic
-        def axpy_rows(typingctx, a, x, y):
-            def generate(context, b, signature, given):
-                each = parts(b, given[0], rows)
-                pairs = zip(parts(b, given[1]), parts(b, given[2]), strict=True)
-                return cgutils.pack_array(
-                    b, [b.call(FMA[self.t], [each[self.row_of(i)], u, v]) for i, (u, v) in enumerate(pairs)]
-                )
-
-            return state(per_row, state, state), generate
-
-        @intrinsic
-        def load(typingctx, array, row, column):
-            def generate(context, b, signature, given):
-                return cgutils.pack_array(b, self._entries(context, b, signature, given, self._load_one))
-
-            return state(array, i64, i64), generate
-
-        @intrinsic
-        def store(typingctx, array, slot, row, column, x):
-            def generate(context, b, signature, given):
-                values = parts(b, given[4])
-                self._entries(context, b, signature, (given[0], given[2], given[3]), self._store_one, given[1], values)
-                return context.get_dummy_value()
-
-            return types.void(array, i64, i64, i64, state), generate
-
-        @intrinsic
-        def finite(typingctx, x):
-            def generate(context, b, signature, given):
-                found = [ir.Constant(ir.IntType(1), 1)] * rows
-                for i, v in enumerate(parts(b, given[0])):
-                    good = b.fcmp_ordered("<", b.call(ABS[self.t], [v]), ir.Constant(self.t, float("inf")))
-                    found[self.row_of(i)] = b.and_(found[self.row_of(i)], good)
-                return cgutils.pack_array(b, [b.zext(f, I32) for f in found])
-
-            return flags(state), generate
-
-        @intrinsic
-        def norm(typingctx, d, weights):
-            def generate(context, b, signature, given):
-                return cgutils.pack_array(b, self._norm(b, parts(b, given[0]), given[1], rows))
-
-            return per_row(state, u32), generate
-
-        self.rhs, self.axpy, self.axpy_rows, self.load, self.store = rhs, axpy, axpy_rows, load, store
-        self.finite, self.norm = finite, norm
-
-    # what the intrinsics emit
+    def row_of(self, entry):
+        """Which of the rows that a lane holds an entry belongs to."""
+        return 0 if self.double else (entry % 4) >> 1
 
     def _vector(self, b, base, which, tile):
         """The entries of a vector that belong to this lane's entries of a tile."""
@@ -134,7 +51,7 @@ class Warp:
         u, v = words(b, "d2" if self.double else "f2", base, offset)
         return [u, v] if self.double else [u, v, u, v]
 
-    def _rhs(self, b, x, weights, vectors, drive, factor, e, a):
+    def rhs(self, b, x, weights, vectors, drive, factor, e, a):
         num = Numbers(b, self.t, self.mode in ("tf32", "bf16"))
         each, tiles = self.size.each, self.size.tiles
         side = f = g = None
@@ -237,9 +154,9 @@ class Warp:
                         multiply(q, MMA_TF32, a[0], w[bs])
         return [b.fadd(u, v) for u, v in zip(*chains, strict=True)]
 
-    def _norm(self, b, d, weights, rows):
+    def norm(self, b, d, weights):
         num = Numbers(b, self.t, False)
-        found = [num(0.0)] * rows
+        found = [num(0.0)] * self.rows
         for j in range(self.size.tiles):
             scale = self._vector(b, weights, 0, j)
             for c in range(self.size.each):
@@ -256,7 +173,7 @@ class Warp:
                     found[row] = b.select(larger, v, found[row])
         return found
 
-    def _entries(self, context, b, signature, given, visit, *more):
+    def entries(self, context, b, signature, given, visit, *more):
         """Call `visit` for each entry of a lane; rows past the end and columns past n are marked."""
         array = context.make_array(signature.args[0])(context, b, given[0])
         dims = signature.args[0].ndim
@@ -270,7 +187,7 @@ class Warp:
                 found.append(visit(b, array.data, shape, row, column, inside, len(found), *more))
         return found
 
-    def _load_one(self, b, data, shape, row, column, inside, _):
+    def load_one(self, b, data, shape, row, column, inside, _):
         last = b.sub(shape[0], ir.Constant(I64, 1))
         row = b.select(b.icmp_signed("<", row, shape[0]), row, last)
         if inside is not None:
@@ -278,7 +195,7 @@ class Warp:
         value = b.load(b.gep(data, [b.add(b.mul(row, shape[1]), column)]))
         return value if inside is None else b.select(inside, value, ir.Constant(self.t, 0.0))
 
-    def _store_one(self, b, data, shape, row, column, inside, number, slot, values):
+    def store_one(self, b, data, shape, row, column, inside, number, slot, values):
         good = b.icmp_signed("<", row, shape[0])
         if inside is not None:
             good = b.and_(good, inside)
