@@ -158,7 +158,7 @@ def _portable(call):
     from . import portable
 
     if call.real != call.precision:
-        _only_tensor(call)
+        only_tensor(call)
     if not portable.fits(call.plan.n, call.real):
         return None
     solve, blocks, threads, shared = portable.integrator(call.plan, call.method, call.real)
@@ -180,7 +180,7 @@ def _launch(call, matrix, solve, blocks, threads, shared, name):
             arrays.buffers.close()
 
 
-def _only_tensor(call):
+def only_tensor(call):
     """Say why tf32 and bf16 cannot be had here."""
     why = "in the simulator" if simulated() else f"for n={call.plan.n} and {call.plan.activation}, with this input"
     raise ArgumentError("precision", call.precision, f"'float32' or 'float64' {why}: see docs/cuda.md")
