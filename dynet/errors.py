@@ -11,7 +11,16 @@ import reprlib
 _REPR = reprlib.Repr()  # paths stay whole, arrays become short
 _REPR.maxstring, _REPR.maxother = 200, 120
 
-__all__ = ["DynetError", "ArgumentError", "CertificateError", "MissingExtraError", "ScenarioError", "Status", "nearest"]
+__all__ = [
+    "DynetError",
+    "ArgumentError",
+    "CertificateError",
+    "DeviceError",
+    "MissingExtraError",
+    "ScenarioError",
+    "Status",
+    "nearest",
+]
 
 
 class DynetError(Exception):
@@ -109,6 +118,22 @@ class MissingExtraError(DynetError):
             f"{what} needs the optional dependency '{extra}'; "
             f'install it with: pip install "dynet-contraction[{extra}]"'
         )
+
+
+class DeviceError(DynetError):
+    """A device that cannot do what was asked: it is missing, its software is, or it has too little memory.
+
+    The message says which, and what to do. It is raised before the work starts or when a call to the device fails; the
+    process stays usable.
+
+    Examples
+    --------
+    >>> print(DeviceError("no CUDA device was found", "see what the driver says with: nvidia-smi"))
+    no CUDA device was found; see what the driver says with: nvidia-smi
+    """
+
+    def __init__(self, what, remedy):
+        super().__init__(f"{what}; {remedy}")
 
 
 def nearest(word, choices):

@@ -87,6 +87,10 @@ class VectorField:
         """Source of the right-hand side as a function of scalars, or None: see :mod:`dynet.fields.scalar`."""
         return None
 
+    def form(self):
+        """The structure of this field, for engines on other devices: see :mod:`dynet.engine.forms`; None where there is none."""
+        return None
+
     def jacobian_pattern(self):
         """Which entries of the Jacobian can be nonzero: ``(rows, columns)`` in compressed rows, None where not known."""
         return None

@@ -15,10 +15,11 @@ import numpy as np
 from .. import math as fast
 from ..engine import codegen
 from ..engine.block import BlockRHS
+from ..engine.forms import FunctionForm
 from ..errors import ArgumentError, MissingExtraError, Shown
 from . import lanes
 from .base import VectorField, describe
-from .scalar import scalar_source
+from .scalar import scalar_source, scalar_text
 
 __all__ = ["FunctionField", "vector_field"]
 
@@ -120,6 +121,13 @@ class FunctionField(VectorField):
     @functools.cached_property
     def _scalars(self):  # kept, as reading the function again takes longer than a short run
         return scalar_source(self.function, self.n, {key: np.shape(value) for key, value in self.params.items()})
+
+    def form(self):
+        shapes = {key: np.shape(value) for key, value in self.params.items()}
+        if self.inputs or self.n > 64:
+            return None
+        text = scalar_text(self.function, "_field", {"x": self.n}, ("dx", self.n), shapes, ("t", "x", "p", "dx"))
+        return None if text is None else FunctionForm(text, self.n, self.parameter_vector().size)
 
     def parameter_vector(self):
         parts = [np.ravel(np.asarray(v, dtype=float)) for v in self.params.values()]

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..engine import codegen
 from ..engine.block import BlockRHS
+from ..engine.forms import LureForm
 from ..errors import ArgumentError, Shown
 from . import activation as activations
 from . import kernels, lanes, tiles
@@ -148,6 +149,16 @@ class LureField(VectorField):
         dense = any(isinstance(m, np.ndarray) and m.ndim == 2 and min(m.shape) > 8 for m in (self.E, self.F, self.G))
         lanes_ = tiles.lanes_for(max(self.n, self.units)) if dense and tiles.FMA else None
         return BlockRHS(module.rhs, self.n, self.units + max(self.inputs, 1), reals, ints, lanes=lanes_)
+
+    def form(self):
+        named = self.activation.code is not None
+        matrices = (None if m is None else m if isinstance(m, np.ndarray) else m.toarray() for m in self._matrices())
+        return LureForm(
+            *matrices, self.g, self.h, self.activation.code if named else "", self.activation.parameter
+        )  # fmt: skip
+
+    def _matrices(self):
+        return self.E, self.F, self.G, self.B, self.D
 
     def replace(self, **params):
         known = ("E", "F", "G", "B", "D", "g", "h", "activation", "input", "labels")

@@ -26,6 +26,7 @@ from .columns import Seen, derivative, evaluate, watched
 from .facts import Facts
 from .function import _check_params, _on_numpy
 from .graph import coupling_matrix
+from .network_form import network_form
 from .patterns import network_pattern
 
 __all__ = ["NetworkField"]
@@ -201,6 +202,9 @@ class NetworkField(VectorField):
         reals, ints = self._pack(signal, M)
         split = self.dim if self.n >= LARGE and not self.inputs else 0
         return BlockRHS(module.rhs, self.n, rows, reals, ints, split, private, nodes.GROUP)
+
+    def form(self):
+        return network_form(self)
 
     def parameter_vector(self):
         parts = [np.ravel(v) for v in self.params.values()]

@@ -11,9 +11,9 @@ import ast
 import copy
 import math
 
-from .lanes import helpers_of, parse
+from .lanes import DECORATOR, helpers_of, parse
 
-__all__ = ["scalar_source"]
+__all__ = ["scalar_source", "scalar_text"]
 
 LARGEST = 16  # states: beyond it an unrolled step compiles for seconds and does not fit the registers
 LONGEST = 64  # turns of a loop
@@ -51,28 +51,57 @@ def scalar_source(function, n, shapes):
     """
     if n > LARGEST or not hasattr(function, "__code__"):
         return None
+    text = scalar_text(function, "_field", {"x": n}, ("dx", n), shapes, ("t", "x", "p", "dx"))
+    return None if text is None else _HEAD + text
+
+
+def scalar_text(function, name, vectors, output, shapes, wanted):
+    """Source of a function of scalars that returns a tuple, with its helpers and without imports; None where there is none.
+
+    Parameters
+    ----------
+    function : function
+    name : str
+        What it is called in the text.
+    vectors : dict
+        Role of an argument that is a vector -> its length, in the order in which their components become arguments.
+    output : (str, int)
+        Role and length of the argument that is written to.
+    shapes : dict
+        Name of a parameter -> shape, in the order of the parameter block.
+    wanted : tuple of str
+        The roles of the arguments in their order: ``"p"`` is the parameters, what is no vector stays as it is.
+    """
+    if not hasattr(function, "__code__"):
+        return None
     definition = parse(function)
     names = [a.arg for a in definition.args.args]
-    if len(names) != 4 or any(isinstance(node, (ast.Return, ast.Lambda, ast.Try)) for node in ast.walk(definition)):
+    if len(names) != len(wanted) or any(
+        isinstance(node, (ast.Return, ast.Lambda, ast.Try)) for node in ast.walk(definition)
+    ):
         return None
-    t, x, p, dx = names
+    given = dict(zip(wanted, names, strict=True))
+    lengths = {given[role]: size for role, size in (*vectors.items(), output)}
+    prefixes = {given[role]: f"_{role}_" for role in (*vectors, output[0])}
     try:
-        definition.body = _unrolled(definition.body, x, n)
-        definition = _Scalars(x, p, dx, n, shapes).visit(definition)
+        definition.body = _unrolled(definition.body, lengths)
+        definition = _Scalars(lengths, prefixes, given["p"], shapes).visit(definition)
     except _NotScalar:
         return None
     size = sum(math.prod(shape) for shape in shapes.values())
-    arguments = [t, *(f"_x_{i}" for i in range(n)), *(f"_p_{i}" for i in range(size))]
+    plain = [given[role] for role in wanted if role not in vectors and role not in ("p", output[0])]
+    parts = [f"_{role}_{i}" for role, extent in vectors.items() for i in range(extent)]
+    arguments = [*plain, *parts, *(f"_p_{i}" for i in range(size))]
+    results = [f"_{output[0]}_{i}" for i in range(output[1])]
     helpers = {}
-    definition = helpers_of(definition, function, helpers, {*arguments, *(f"_dx_{i}" for i in range(n))})
-    definition.name = "_field"
+    definition = helpers_of(definition, function, helpers, {*arguments, *results})
+    definition.name = name
     definition.args.args = [ast.arg(a) for a in arguments]
-    start = ast.parse("\n".join(f"_dx_{i} = np.nan" for i in range(n))).body
-    end = ast.parse(f"def f():\n return ({', '.join(f'_dx_{i}' for i in range(n))},)").body[0].body
+    start = ast.parse("\n".join(f"{r} = np.nan" for r in results)).body
+    end = ast.parse(f"def f():\n return ({', '.join(results)},)").body[0].body
     definition.body = [*start, *definition.body, *end]
     ast.fix_missing_locations(definition)
-    decorator = '@njit(fastmath=FASTMATH, error_model="numpy", forceinline=True)\n'
-    return _HEAD + "".join(helpers.values()) + decorator + ast.unparse(definition) + "\n"
+    return "".join(helpers.values()) + DECORATOR + ast.unparse(definition) + "\n"
 
 
 def _constant(node):
@@ -90,10 +119,10 @@ def _constant(node):
 
 
 class _Put(ast.NodeTransformer):
-    """Put a number in the place of a name, and the number of states in that of len(x)."""
+    """Put a number in the place of a name, and the lengths of the vectors in that of len(x)."""
 
-    def __init__(self, name, value, x, n):
-        self.name, self.value, self.x, self.n = name, value, x, n
+    def __init__(self, name, value, lengths):
+        self.name, self.value, self.lengths = name, value, lengths
 
     def visit_Name(self, node):
         if node.id == self.name:
@@ -105,27 +134,27 @@ class _Put(ast.NodeTransformer):
     def visit_Call(self, node):
         node = self.generic_visit(node)
         called = isinstance(node.func, ast.Name) and node.func.id == "len" and len(node.args) == 1
-        if called and isinstance(node.args[0], ast.Name) and node.args[0].id == self.x:
-            return ast.Constant(self.n)
+        if called and isinstance(node.args[0], ast.Name) and node.args[0].id in self.lengths:
+            return ast.Constant(self.lengths[node.args[0].id])
         return node
 
 
-def _unrolled(body, x, n):
+def _unrolled(body, lengths):
     """Statements with their loops over constant ranges written out."""
     lines = []
     for line in body:
-        line = _Put(None, None, x, n).visit(line)
+        line = _Put(None, None, lengths).visit(line)
         if isinstance(line, ast.For):
-            lines += _turns(line, x, n)
+            lines += _turns(line, lengths)
             continue
         for field in ("body", "orelse"):
             if getattr(line, field, None):
-                setattr(line, field, _unrolled(getattr(line, field), x, n))
+                setattr(line, field, _unrolled(getattr(line, field), lengths))
         lines.append(line)
     return lines
 
 
-def _turns(loop, x, n):
+def _turns(loop, lengths):
     call = loop.iter
     known = (
         isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "range" and not call.keywords
@@ -136,19 +165,20 @@ def _turns(loop, x, n):
         raise _NotScalar
     lines = []
     for turn in range(*bounds):
-        lines += _unrolled([_Put(loop.target.id, turn, x, n).visit(copy.deepcopy(line)) for line in loop.body], x, n)
+        lines += _unrolled([_Put(loop.target.id, turn, lengths).visit(copy.deepcopy(line)) for line in loop.body], lengths)
     return lines
 
 
 class _Scalars(ast.NodeTransformer):
     """Every component a variable of its own; what is left of the arrays has no scalar form."""
 
-    def __init__(self, x, p, dx, n, shapes):
-        self.x, self.p, self.dx, self.n, self.shapes = x, p, dx, n, shapes
+    def __init__(self, lengths, prefixes, p, shapes):
+        self.lengths, self.prefixes, self.p, self.shapes = lengths, prefixes, p, shapes
 
     def visit_Subscript(self, node):
-        if isinstance(node.value, ast.Name) and node.value.id in (self.x, self.dx):
-            return ast.Name(f"_{'x' if node.value.id == self.x else 'dx'}_{self._index(node.slice, self.n)}", node.ctx)
+        if isinstance(node.value, ast.Name) and node.value.id in self.lengths:
+            name = node.value.id
+            return ast.Name(f"{self.prefixes[name]}{self._index(node.slice, self.lengths[name])}", node.ctx)
         if isinstance(node.value, ast.Attribute) and self._is_p(node.value.value):
             return self._parameter(node.value.attr, node.slice)
         return self.generic_visit(node)
@@ -157,7 +187,7 @@ class _Scalars(ast.NodeTransformer):
         return self._parameter(node.attr, None) if self._is_p(node.value) else self.generic_visit(node)
 
     def visit_Name(self, node):
-        if node.id in (self.x, self.p, self.dx):
+        if node.id in self.lengths or node.id == self.p:
             raise _NotScalar
         return node
 
