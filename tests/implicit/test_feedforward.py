@@ -108,9 +108,9 @@ def test_no_pair_of_inputs_is_moved_further_than_the_gain(between, activation):
     assert np.allclose(net.spread(0.1), net.spread(np.full(net.inputs, 0.1)), rtol=0)
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_the_error_bounds_what_single_precision_does(activation):
-    net, twin = (image_network(t, activation=activation) for t in (np.float32, np.float64))
+@pytest.mark.parametrize(("activation", "between"), [("relu", False), ("relu", True), ("tanh", True)])
+def test_the_error_bounds_what_single_precision_does(activation, between):
+    net, twin = (image_network(t, between, activation) for t in (np.float32, np.float64))
     for layer, single in zip(twin.layers, net.layers, strict=True):
         if hasattr(layer, "weight"):
             single.bias[:] = 0.0  # what remains to be rounded are the products
