@@ -119,8 +119,8 @@ def test_the_error_bounds_what_single_precision_does(activation, between):
     rest = net.solve(U)
     off = np.abs(rest.x - twin.solve(U).x).max(axis=1)
     assert rest.certified and (off > 0).all() and (off <= rest.error).all()
-    assert (rest.error < 1e-3).all()
-    assert (twin.solve(U).error < 1e-11).all()
+    assert (rest.error < 1e-2).all()
+    assert (twin.solve(U).error < 1e-10).all()
 
 
 def test_a_sample_has_the_same_bits_alone_and_in_any_batch():
