@@ -1,1 +1,32 @@
-"""Implicit networks: solved with proof, trained, certified."""
+"""Implicit networks: layers defined by an equilibrium, solved with proof, trained, and certified."""
+
+_HOME = {
+    "ImplicitNetwork": "network",
+    "Passes": "passes",
+    "gradients": "adjoint",
+    "Gradients": "adjoint",
+    "WeightedInf": "parametrize",
+    "FeedforwardNetwork": "feedforward",
+    "Dense": "layers",
+    "Convolution": "convolution",
+    "MaxPool": "convolution",
+    "ResponseNormalisation": "layers",
+    "Dropout": "layers",
+    "GraphNetwork": "graph",
+}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name in _HOME:
+        from importlib import import_module
+
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'dynet.implicit' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..certify.explain import rate_text
 from ..equilibrium import Equilibrium
 from ..errors import ArgumentError, Shown, Status
 from ..fields import activation as activations
@@ -89,7 +90,7 @@ class GraphNetwork:
     >>> import networkx as nx
     >>> net = GraphNetwork(nx.path_graph(3), W=[[0.3]], B=[[1.0]], C=[[1.0]])
     >>> net
-    GraphNetwork(3 nodes, 1 -> 1 -> 1, relu, mu <= 0.424264, well-posed)
+    GraphNetwork(3 nodes, 1 -> 1 -> 1, relu, mu <= 0.432511, well-posed)
     >>> net([[1.0], [0.0], [0.0]]).ravel().round(6)
     array([1.109756, 0.365854, 0.109756])
     """
@@ -308,7 +309,9 @@ class GraphNetwork:
     def __repr__(self):
         word = "well-posed" if self.well_posed else "not known to be well-posed"
         sizes = f"{self.nodes} nodes, {self.inputs} -> {self.states} -> {self.outputs}"
-        return f"GraphNetwork({sizes}, {self.activation.name}, mu <= {self.mu:.6g}, {word})"
+        below = rate_text(-self.mu)  # the digits of -mu, rounded down: those of mu, rounded up
+        mu = below[1:] if below.startswith("-") else below if self.mu == 0 else f"-{below}"
+        return f"GraphNetwork({sizes}, {self.activation.name}, mu <= {mu}, {word})"
 
 
 def _onto_balls(matrix, radius):

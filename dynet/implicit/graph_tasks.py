@@ -203,7 +203,7 @@ def fit_nodes(net, task, *, epochs=100, lr=0.02, gamma=0.9, decay=0.0, tol=1e-8,
     >>> from dynet.implicit.graph import GraphNetwork
     >>> task = karate_club()
     >>> net, history = fit_nodes(GraphNetwork.random(task.coupling, 34, 4, 2), task, epochs=20)
-    >>> history.loss[-1] < history.loss[0], net.mu <= 0.9
+    >>> bool(history.loss[-1] < history.loss[0]), net.mu <= 0.9
     (True, True)
     """
     labels, shown = np.asarray(task.labels), np.flatnonzero(task.shown)
