@@ -6,6 +6,13 @@ _HOME = {
     "gradients": "adjoint",
     "Gradients": "adjoint",
     "WeightedInf": "parametrize",
+    "FeedforwardNetwork": "feedforward",
+    "Dense": "layers",
+    "Convolution": "convolution",
+    "MaxPool": "convolution",
+    "ResponseNormalisation": "layers",
+    "Dropout": "layers",
+    "GraphNetwork": "graph",
 }
 
 __all__ = sorted(_HOME)

@@ -12,6 +12,7 @@ from .ecology import LotkaVolterra
 from .epidemics import SEIR, SIR, SIS
 from .grid import Swing
 from .hebbian import Hebbian
+from .implicit_graph import ImplicitGraph
 from .opinion import FriedkinJohnsen, SocialPower
 from .oscillators import Chua, Kuramoto, Lorenz, Thomas
 from .patterns import ReactionDiffusion
@@ -29,6 +30,7 @@ __all__ = [
     "GradientFlow",
     "Hebbian",
     "Hopfield",
+    "ImplicitGraph",
     "KINDS",
     "Kuramoto",
     "LinearMinusMonotone",
@@ -69,4 +71,5 @@ KINDS = {
     "gradient_flow": GradientFlow,
     "primal_dual": PrimalDual,
     "hebbian": Hebbian,
+    "implicit_graph": ImplicitGraph,
 }

@@ -15,6 +15,7 @@ RANDOM = np.random.default_rng(7)
 WEIGHTS = np.where(RANDOM.random((6, 6)) < 0.6, RANDOM.random((6, 6)), 0.0) * (1 - np.eye(6))
 GRID = nx.DiGraph([(0, 1), (1, 2), (1, 3), (2, 4), (3, 4), (4, 5)])
 OMEGA = RANDOM.normal(size=6)
+MIXING = np.array([[0.5, -0.2], [0.3, 0.4]])
 H = np.array([[0, 1, 0, 0.5], [-1, 0, 0.5, 0], [0, 0.5, 0, 1], [0.5, 0, -1, 0]])
 
 
@@ -104,6 +105,10 @@ ZOO = {
         lambda x: np.append(-x[:2] - np.tanh(x[:2]) - 0.3 - x[2] * np.array([1.0, 2.0]), x[0] + 2 * x[1] - 1.0),
     ),
     "hebbian": (lambda: M.Hebbian(H, 5.0, 3.0), hebbian),
+    "implicit_graph": (
+        lambda: M.ImplicitGraph(WEIGHTS, MIXING, [[1.0], [-2.0]], 0.3, 0.5, "tanh", OMEGA),
+        lambda x: -x + np.tanh(0.5 * WEIGHTS @ x.reshape(6, 2) @ MIXING.T + np.outer(OMEGA, [1, -2]) + 0.3).ravel(),
+    ),
 }
 
 
