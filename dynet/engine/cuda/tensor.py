@@ -113,7 +113,7 @@ def _fill(s, mine, main, first, at, lane):
             row = min(int64(first + r), int64(batch - 1))
             value = main[row, at, c] if c < N else _r(0)
             entry = 2 * (r >> 3) + (c & 1)
-            s[mine + ((c >> 3) * 32 + (r & 7) * 4 + ((c & 7) >> 1)) * (EACH // (32 * TILES)) + entry] = value
+            s[mine + ((c >> 3) * 32 + (r & 7) * 4 + ((c & 7) >> 1)) * (FRAGMENT // (32 * TILES)) + entry] = value
     else:
         for c in range(lane, NP, 32):
             s[mine + c] = main[0, at, c] if c < N else _r(0)
