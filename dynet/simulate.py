@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from .arguments import LEAST_RTOL, METHODS, _lane_data, _method, _positive, _times
 from .certify import bounding
 from .engine import cuda, methods
 from .engine.checkpoint import Checkpoint
@@ -18,13 +19,9 @@ from .engine.progress import watched
 from .errors import ArgumentError, Shown, Status
 from .fields import watch
 from .fields.base import VectorField, describe
-from .fields.signal import PerLane
 from .trajectory import Trajectory, happened
 
 __all__ = ["simulate", "METHODS"]
-
-METHODS = tuple(methods.METHODS)
-_LEAST_RTOL = 1e-13  # ten times the rounding of a step's sums: below it an error estimate is noise
 
 
 def simulate(
@@ -78,8 +75,9 @@ def simulate(
         Relative and absolute tolerance of one adaptive step, in the units of x.
     dt : float, optional
         Step of a fixed-step method, in the unit of t.
-    save : int, "last" or array_like, optional
-        How many evenly spaced save times (101 by default), the last only, or the times themselves.
+    save : int, "last" or array_like, shape (k,) or (batch, k), optional
+        How many evenly spaced save times (101 by default), the last only, or the times themselves, for all trajectories or
+        for each of them.
     max_steps : int
         Attempted steps per trajectory before it gets the status ``max_steps``.
     dense : bool
@@ -147,7 +145,7 @@ def simulate(
         raise ArgumentError(f"x0[{', '.join(map(str, row))}]", float(x0[tuple(row)]), "finite initial states")
     t0, t1, times = _times(t, save)
     name, why = _method(method, dt, rtol)
-    _positive("rtol", rtol, least=_LEAST_RTOL)
+    _positive("rtol", rtol, least=LEAST_RTOL)
     _positive("atol", atol)
     if dt is not None:
         _positive("dt", dt)
@@ -159,14 +157,14 @@ def simulate(
             raise ArgumentError(
                 "certificate", Shown("given"), "None: error bounds are of states that are saved, forward in time"
             )
-    p, batch, signal = _lane_data(model, x0, params, u)
+    p, batch, signal = _lane_data(model, x0, params, u, times)
     single = batch is None
     y0 = np.array(np.broadcast_to(np.atleast_2d(x0), (batch or 1, model.n)), order="C")
     p = np.array(np.broadcast_to(np.atleast_2d(p), (y0.shape[0], p.shape[-1])), order="C")
     on_cuda = _device(device, precision, dense=dense, events=events, callback=callback, checkpoint=checkpoint,
                       executor=executor, certificate=certificate)  # fmt: skip
     options = _options(model, name, executor, dense, events, summary, callback, checkpoint, single)
-    wanted = watch.quantities_of(summary, model.n, times.size) if summary is not None else ()
+    wanted = watch.quantities_of(summary, model.n, times.shape[-1]) if summary is not None else ()
     happenings = watch.events_of(events)
     if threads is None:
         threads = (os.cpu_count() or 1) if y0.size > 20_000 else 1
@@ -176,7 +174,7 @@ def simulate(
     if happenings:
         options["events"] = watch.compiled_events(model, happenings, t0, y0[0])
     if wanted:
-        options["summary"], places = watch.compiled_summary(model, wanted, t0, y0[0], times.size)
+        options["summary"], places = watch.compiled_summary(model, wanted, t0, y0[0], times.shape[-1])
     if not on_cuda:
         model.block(signal)  # compiled, and kept in the code store
     compiled = time.perf_counter()
@@ -207,14 +205,15 @@ def simulate(
         "most_steps": int(solution.accepted.max()),
         "mean_step": float(np.abs(solution.t_stop - t0).sum() / max(1, solution.accepted.sum())),
         "stiff": _share(solution.probes),
+        "jacobian": solution.jacobian,
         "threads": threads,
         "model_seconds": compiled - started,
         "solve_seconds": finished - compiled,
     }
     x = solution.x
     if wanted:
-        times, x = times[-1:], solution.summary[:, None, 0, : model.n]
-    found = {place[0]: _gathered(solution.summary, place, abs(t1 - t0)) for place in places}
+        span, times, x = _span(times, t0, t1), times[..., -1:], solution.summary[:, None, 0, : model.n]
+    found = {place[0]: _gathered(solution.summary, place, span) for place in places}
     steps = Interpolant(*solution.steps, y0.shape[0], (t0, t1)) if dense else None
     bound = {}
     if certificate is not None:
@@ -258,7 +257,13 @@ def _share(probes):
 def _gathered(sums, place, span):
     _, row, columns, divide = place
     value = sums[:, row, columns]
-    return value / span if divide else value
+    return (value.T / span).T if divide else value
+
+
+def _span(times, t0, t1):
+    """Between the first and the last save time, for each trajectory or for all."""
+    span = np.abs(times[..., -1] - times[..., 0])
+    return np.where(span > 0, span, abs(t1 - t0))
 
 
 def _options(model, name, executor, dense, events, summary, callback, checkpoint, single):
@@ -268,12 +273,6 @@ def _options(model, name, executor, dense, events, summary, callback, checkpoint
     if executor not in (None, "block", "fused"):
         raise ArgumentError("executor", executor, "an executor", choices=("block", "fused"))
     noting = {"dense": dense, "events": events, "callback": callback}
-    for word, value in {**noting, "summary": summary, "checkpoint": checkpoint, "executor": executor}.items():
-        if value and not known.watched:
-            able = [m.name for m in methods.METHODS.values() if m.watched]
-            raise ArgumentError(
-                word, value, f"nothing: {name} does not know it; these methods do", choices=able, word=name
-            )
     if dense:
         options["dense"] = True
     if callback is not None:
@@ -307,120 +306,15 @@ def _run_auto(task):
     if rows.size == 0:
         return solution, None
     options = {k: v for k, v in task.options.items() if k not in ("scalars", "executor")}
-    name = methods.stiff_method(task.y0.shape[1], watched=bool(watching))
+    name = methods.stiff_method(task.y0.shape[1])
     if options.get("dense") or options.get("events"):
         rows = np.arange(len(task.y0))
-    again = methods.run(task._replace(method=name, y0=task.y0[rows], p=task.p[rows], options=options))
+    save = task.save if task.save.ndim == 1 else task.save[rows]
+    again = methods.run(task._replace(method=name, y0=task.y0[rows], p=task.p[rows], save=save, options=options))
     why = f"{name} for {rows.size} of {len(task.y0)} trajectories, found to be stiff by {task.method}"
     if rows.size == len(task.y0):
         return again, (name, why)
     for old, new in zip(solution, again, strict=True):
         if isinstance(old, np.ndarray) and new is not None and len(old) == len(task.y0):
             old[rows] = new
-    return solution, (f"{task.method}, {name}", why)
-
-
-def _times(t, save):
-    """Start, end and save times."""
-    try:
-        given = np.atleast_1d(np.asarray(t, dtype=float))
-    except (TypeError, ValueError):
-        raise ArgumentError("t", t, "the end, (t0, t1), or save times") from None
-    if given.ndim != 1 or given.size == 0 or not np.isfinite(given).all():
-        raise ArgumentError("t", t, "finite times: the end, (t0, t1), or save times")
-    if given.size == 1:
-        given = np.array([0.0, given[0]])
-    way = 1.0 if given[-1] > given[0] else -1.0
-    if np.any(way * np.diff(given) <= 0):
-        raise ArgumentError(
-            "t", t, "increasing or decreasing times" if given.size > 2 else "an end other than the start"
-        )
-    t0, t1 = float(given[0]), float(given[-1])
-    if save is None:
-        times = given if given.size > 2 else np.linspace(t0, t1, 101)
-    elif isinstance(save, str):
-        if save != "last":
-            raise ArgumentError("save", save, "a number of times, 'last', or the times", choices=["last"])
-        times = np.array([t1])
-    elif isinstance(save, (int, np.integer)) and not isinstance(save, bool):
-        if save < 2:
-            raise ArgumentError("save", save, "at least 2 save times, or 'last'")
-        times = np.linspace(t0, t1, int(save))
-    else:
-        times = np.asarray(save, dtype=float)
-        inside = times.ndim == 1 and times.size and way * times[0] >= way * t0 and way * times[-1] <= way * t1
-        if not inside or not np.all(way * np.diff(times) > 0):
-            raise ArgumentError("save", save, f"times in order between {t0:g} and {t1:g}")
-    return t0, t1, np.ascontiguousarray(times)
-
-
-def _method(method, dt, rtol):
-    """The method and why it was chosen."""
-    if method == "auto":
-        if dt is not None:
-            return "rk4", "a fixed step was asked for"
-        tight = isinstance(rtol, (int, float)) and rtol < 1e-8
-        return ("vern7", "a tight tolerance") if tight else ("dopri5", "the default of moderate tolerances")
-    if method not in METHODS:
-        raise ArgumentError("method", method, "the name of a method", choices=("auto", *METHODS))
-    known = methods.METHODS[method]
-    if dt is not None and not known.fixed:
-        raise ArgumentError("dt", dt, f"None: {method} chooses its own steps; set rtol and atol, or method='rk4'")
-    if dt is None and not known.adaptive:
-        raise ArgumentError("dt", dt, f"a step: {method} has a fixed step")
-    return method, "asked for"
-
-
-def _positive(name, value, least=0.0):
-    try:
-        good = np.isfinite(value) and value > 0 and value >= least
-    except TypeError:
-        good = False
-    if not good:
-        raise ArgumentError(name, value, f"a number of at least {least:g}" if least else "a positive number")
-
-
-def _lane_data(model, x0, params, u):
-    """The parameter block (npar,) or (batch, npar), the batch (None for a single trajectory), and the signal."""
-    sizes = {"x0": x0.shape[0]} if x0.ndim == 2 else {}
-    slices = model.parameter_slices()
-    base = model.parameter_vector()
-    overrides = {}
-    for key, value in (params or {}).items():
-        if key not in slices:
-            where = "" if slices else f"; change one with model.replace({key}=...)"
-            raise ArgumentError(
-                f"params[{key!r}]",
-                value,
-                f"a parameter of {model.name} that may differ from trajectory to trajectory{where}",
-                choices=slices or None,
-                word=key,
-            )
-        shape = np.shape(model.params[key])
-        array = np.asarray(value, dtype=float)
-        if array.shape != shape and array.shape[1:] != shape or not np.isfinite(array).all():
-            raise ArgumentError(f"params[{key!r}]", describe(array), f"finite, of shape {shape} or (batch, *{shape})")
-        if array.shape != shape:
-            sizes[f"params[{key!r}]"] = array.shape[0]
-        overrides[key] = array
-    lanes_u = None
-    if u is not None and not hasattr(u, "pack") and np.ndim(u) == 2:
-        lanes_u = np.asarray(u, dtype=float)
-        if not model.inputs or lanes_u.shape[1] != model.inputs or not np.isfinite(lanes_u).all():
-            raise ArgumentError("u", describe(lanes_u), f"finite, of shape (batch, {model.inputs})")
-        sizes["u"] = lanes_u.shape[0]
-    if len(set(sizes.values())) > 1:
-        raise ArgumentError(
-            "x0", Shown(", ".join(f"{k} with a batch of {v}" for k, v in sizes.items())), "one batch size"
-        )
-    batch = next(iter(sizes.values()), None)
-    if batch is None:
-        for key, array in overrides.items():
-            base[slices[key]] = array.ravel()
-        return base, None, model.signal(u)
-    p = np.tile(base, (batch, 1))
-    for key, array in overrides.items():
-        p[:, slices[key]] = array.reshape(-1, p[:, slices[key]].shape[1])
-    if lanes_u is None:
-        return p, batch, model.signal(u)
-    return np.hstack([p, lanes_u]), batch, PerLane(model.inputs, p.shape[1])
+    return solution._replace(jacobian=again.jacobian), (f"{task.method}, {name}", why)

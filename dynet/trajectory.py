@@ -52,8 +52,8 @@ class Trajectory:
 
     Attributes
     ----------
-    t : ndarray, shape (k,)
-        Save times.
+    t : ndarray, shape (k,) or (batch, k)
+        Save times; of two dimensions where each trajectory has its own.
     x : ndarray, shape (k, n) or (batch, k, n)
         States; NaN after a trajectory failed.
     status : Status, or tuple of Status for a batch
@@ -128,7 +128,8 @@ class Trajectory:
         Parameters
         ----------
         t : float or array_like, shape (m,)
-            Within the save times; with dense output, within the span of the run.
+            Within the save times, those of every trajectory where they differ; with dense output, within the span of the
+            run.
 
         Returns
         -------
@@ -140,34 +141,38 @@ class Trajectory:
             For a time outside the save times.
         """
         times = np.atleast_1d(np.asarray(t, dtype=float))
-        low, high = sorted((self.t[0], self.t[-1]) if self.steps is None else self.steps.ends)
+        ends = np.sort(self.t[..., [0, -1]].reshape(-1, 2), axis=1)
+        low, high = (ends[:, 0].max(), ends[:, 1].min()) if self.steps is None else sorted(self.steps.ends)
         if times.ndim != 1 or not np.all((times >= low) & (times <= high)):
             raise ArgumentError("t", t, f"times between {low:g} and {high:g}")
-        way = 1.0 if self.t[-1] >= self.t[0] else -1.0
         if self.steps is not None:
             out = self.steps(times)
             out = out[0] if self.batch is None else out
-        elif self.t.size == 1:
-            out = self.x[..., np.zeros(times.size, int), :]
+        elif self.t.ndim == 2:
+            out = np.array([self._between(own, x, times) for own, x in zip(self.t, self.x, strict=True)])
         else:
-            right = np.clip(np.searchsorted(way * self.t, way * times, side="left"), 1, self.t.size - 1)
-            h = self.t[right] - self.t[right - 1]
-            s = ((times - self.t[right - 1]) / h)[:, None]
-            a, b = self.x[..., right - 1, :], self.x[..., right, :]
-            out = a + s * (b - a)
-            if self.model is not None:
-                h = h[:, None]
-                slope = b - a
-                da = self._slopes(right - 1) * h
-                db = self._slopes(right) * h
-                out = out + s * (1 - s) * ((1 - s) * (da - slope) - s * (db - slope))
-            exact = times == self.t[right]  # keep saved rows bit for bit
-            out = np.where(exact[:, None], b, out)
+            out = self._between(self.t, self.x, times)
         return out if np.ndim(t) else out[..., 0, :]
 
-    def _slopes(self, rows):
-        """The right-hand side at saved rows, shape like ``x[..., rows, :]``."""
-        return np.stack([self.model.rhs(self.t[r], self.x[..., r, :]) for r in rows], axis=-2)
+    def _between(self, saved, x, times):
+        """States at `times` from those at the times `saved`, shapes (m,), (..., k, n), (k,) -> (..., m, n)."""
+        if saved.size == 1:
+            return x[..., np.zeros(times.size, int), :]
+        way = 1.0 if saved[-1] >= saved[0] else -1.0
+        right = np.clip(np.searchsorted(way * saved, way * times, side="left"), 1, saved.size - 1)
+        h = (saved[right] - saved[right - 1])[:, None]
+        s = (times - saved[right - 1])[:, None] / h
+        a, b = x[..., right - 1, :], x[..., right, :]
+        slope = b - a
+        out = a + s * slope
+        if self.model is not None:
+            da, db = (
+                np.stack([self.model.rhs(saved[r], x[..., r, :]) for r in rows], axis=-2) * h
+                for rows in (right - 1, right)
+            )
+            out = out + s * (1 - s) * ((1 - s) * (da - slope) - s * (db - slope))
+        exact = times == saved[right]  # keep saved rows bit for bit
+        return np.where(exact[:, None], b, out)
 
     def distance(self, norm=None, to=None):
         """Distances over time: between the trajectories of a batch, or to something else.
@@ -197,6 +202,10 @@ class Trajectory:
         if to is None:
             if self.batch is None or self.batch < 2:
                 raise ArgumentError("to", to, "a state or a trajectory, because there is a single trajectory here")
+            if self.t.ndim == 2:
+                raise ArgumentError(
+                    "to", to, "a state or a trajectory, because the trajectories have different save times"
+                )
             return norm.length(self.x[1:] - self.x[:-1])
         other = to.x if isinstance(to, Trajectory) else np.asarray(to, dtype=float)
         if other.shape[-1:] != (self.n,):
@@ -206,11 +215,18 @@ class Trajectory:
         return norm.length(self.x - other)
 
     def to_xarray(self):
-        """The states as an :class:`xarray.DataArray` with named axes (trajectory, time, state)."""
+        """The states as an :class:`xarray.DataArray` with named axes (trajectory, time, state).
+
+        Where each trajectory has its own save times, the axes are (trajectory, position, state) and ``time`` is a coordinate
+        of the first two.
+        """
         import xarray
 
         axes = (("time", "state"), ("trajectory", "time", "state"))[self.x.ndim - 2]
-        data = xarray.DataArray(self.x, dims=axes, coords={"time": self.t, "state": list(self.labels)}, name="x")
+        coords = {"time": self.t, "state": list(self.labels)}
+        if self.t.ndim == 2:  # times of their own: a coordinate of the positions, which number the axis
+            axes, coords["time"] = ("trajectory", "position", "state"), (("trajectory", "position"), self.t)
+        data = xarray.DataArray(self.x, dims=axes, coords=coords, name="x")
         data.attrs.update({k: v for k, v in self.stats.items() if isinstance(v, (str, int, float))})
         return data
 
@@ -227,24 +243,27 @@ class Trajectory:
         path = Path(path)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         x = self.x[None] if self.batch is None else self.x
-        if x.shape[1:] != (self.t.size, len(self.labels)):
+        if x.shape[1:] != (self.t.shape[-1], len(self.labels)):
             raise ArgumentError(
-                "x", Shown(f"shape {x.shape}"), f"{self.t.size} times and {len(self.labels)} labels, as given"
+                "x", Shown(f"shape {x.shape}"), f"{self.t.shape[-1]} times and {len(self.labels)} labels, as given"
             )
         try:
             with h5netcdf.File(temporary, "w") as file:
-                file.dimensions = {"trajectory": x.shape[0], "time": x.shape[1], "state": x.shape[2]}
-                file.create_variable("time", ("time",), data=self.t)
+                row = (
+                    "time" if self.t.ndim == 1 else "position"
+                )  # the name of an axis is that of a vector or of nothing
+                file.dimensions = {"trajectory": x.shape[0], row: x.shape[1], "state": x.shape[2]}
+                file.create_variable("time", (row,) if self.t.ndim == 1 else ("trajectory", row), data=self.t)
                 names = file.create_variable("state", ("state",), dtype=_text())
                 names[...] = np.array(self.labels, dtype=object)
-                file.create_variable("x", ("trajectory", "time", "state"), data=x)
+                file.create_variable("x", ("trajectory", row, "state"), data=x)
                 file.create_variable("status", ("trajectory",), data=np.array(self.statuses, dtype=np.int8))
                 file.create_variable("t_stop", ("trajectory",), data=np.atleast_1d(self.t_stop))
                 file.attrs["stats"] = json.dumps(self.stats, default=str)
                 file.attrs["single"] = int(self.batch is None)
                 if self.error_bound is not None:
                     bound = self.error_bound if self.batch is not None else self.error_bound[None]
-                    file.create_variable("error_bound", ("trajectory", "time"), data=bound)
+                    file.create_variable("error_bound", ("trajectory", row), data=bound)
                     file.attrs["error_status"] = self.error_status
             os.replace(temporary, path)
         finally:
@@ -302,7 +321,8 @@ class Trajectory:
         for color, i in zip(itertools.cycle(f"C{k}" for k in range(10)), chosen, strict=False):
             lines = self.x[..., i] if self.batch is not None else self.x[None, :, i]
             for number, line in enumerate(lines):
-                ax.plot(self.t, line, **{"color": color, "label": None if number else self.labels[i], **options})
+                t = self.t if self.t.ndim == 1 else self.t[number]
+                ax.plot(t, line, **{"color": color, "label": None if number else self.labels[i], **options})
         ax.set_xlabel("time")
         ax.set_ylabel("state")
         ax.legend()
@@ -318,8 +338,12 @@ class Trajectory:
 
     def __repr__(self):
         shape = "" if self.batch is None else f"{self.batch} trajectories, "
+        each = "each " if self.t.ndim == 2 else ""
+        first, last = self.t.flat[0], self.t.flat[-1]
+        if each:
+            first, last = (self.t.min(), self.t.max()) if last >= first else (self.t.max(), self.t.min())
         return (
-            f"Trajectory({shape}{self.t.size} times from {self.t[0]:g} to {self.t[-1]:g}, {self.n} states, "
+            f"Trajectory({shape}{self.t.shape[-1]} times {each}from {first:g} to {last:g}, {self.n} states, "
             f"{self._status_words()})"
         )
 

@@ -69,7 +69,7 @@ def error_bounds(certificate, model, t0, y0, times, x, signal, p, rtol):
     model : VectorField
     t0 : float
     y0 : ndarray, shape (batch, n)
-    times : ndarray, shape (k,)
+    times : ndarray, shape (k,) or (batch, k)
     x : ndarray, shape (batch, k, n)
         NaN where a trajectory failed; so is the bound.
     signal : Signal or None
@@ -95,7 +95,7 @@ def error_bounds(certificate, model, t0, y0, times, x, signal, p, rtol):
         u = signal
         if isinstance(signal, PerLane):
             u = Constant(p[lane, signal.first : signal.first + signal.size])
-        t, states = times[:good], x[lane, :good]
+        t, states = (times if times.ndim == 1 else times[lane])[:good], x[lane, :good]
         found = ErrorBound(np.empty(0), False, why)
         if not why:
             found = proven(model, certificate.norm, certificate.rate, region, t0, y0[lane], t, states, u,

@@ -46,9 +46,11 @@ OWNER, SAVED, SKIP = range(3)  # rows of integers: the trajectory, its saved row
 STARTED, QUEUE, DONE, VACANT, LOOKS, RECORDS, HITS = range(7)
 LEDGER = 7
 
-# Numbers of a run.
-N_T0, N_T1, N_RTOL, N_ATOL, N_DT, N_INVERSE, N_TOTAL, N_ADAPTIVE, N_WAY, N_REACH, N_HALT, N_TOLD, N_LIMIT = range(13)
-NUMBERS = 13
+# Numbers of a run; N_EACH: how many save times every trajectory has of its own, one behind the other, 0 where all share them.
+N_T0, N_T1, N_RTOL, N_ATOL, N_DT, N_INVERSE, N_TOTAL, N_ADAPTIVE, N_WAY, N_REACH, N_HALT, N_TOLD, N_LIMIT, N_EACH = (
+    range(14)
+)
+NUMBERS = 14
 
 FORCED_LIMIT = 60  # steps at the rounding limit after which a stuck lane is not exploding
 ROUNDING = 4e-15  # a step of less than this part of t is lost in the rounding of t
@@ -80,14 +82,17 @@ def level_of(square):
 
 
 @_inline
-def gather(who, row, save, sums, gauge, reference, reals, ints, spot, spot_p, spot_out, spot_work, spot_t):
-    """Add the state in the column `spot` to the last, least and greatest value and the integral of every quantity."""
+def gather(who, row, own, sums, gauge, reference, reals, ints, spot, spot_p, spot_out, spot_work, spot_t):
+    """Add the state in the column `spot` to the last, least and greatest value and the integral of every quantity.
+
+    `row` counts the save times of the trajectory, which are `own`.
+    """
     n = spot.shape[0]
     m, r = spot_out.shape[0], reference.shape[0]
     if m > 0:
-        spot_t[0] = save[row]
+        spot_t[0] = own[row]
         gauge(spot_t, spot, spot_p, reals, ints, spot_work, spot_out)
-    half = 0.5 * abs(save[row] - save[row - 1]) if row > 0 else 0.0
+    half = 0.5 * abs(own[row] - own[row - 1]) if row > 0 else 0.0
     for q in range(n + m + r):
         if q < n:
             value = spot[q, 0]
@@ -145,7 +150,7 @@ def admit(rhs, reals, ints, y0, p0, numbers, save, y, slope, first, p, work, row
                 step = min(step, way * (numbers[N_T1] - t0)) if speed < np.inf else 1e-6
                 step = max(step, 4 * ROUNDING * abs(t0))
             h[lane] = way * step
-            goal[lane] = way * save[0] if save.size > 0 else np.inf
+            goal[lane] = way * save[int(numbers[N_EACH]) * owner[lane]] if save.size > 0 else np.inf
 
 
 @_inline

@@ -11,7 +11,7 @@ from numba import njit
 
 from .block import FASTMATH, flat, window
 
-__all__ = ["eliminate", "gmres", "jacobian", "rescale", "substitute", "weighted"]
+__all__ = ["between", "eliminate", "gmres", "jacobian", "rescale", "substitute", "weighted"]
 
 _inner = njit(fastmath=FASTMATH, error_model="numpy")
 _sums = njit(fastmath=FASTMATH | {"reassoc"}, error_model="numpy")  # sums over the states, vectorised
@@ -52,6 +52,32 @@ def rescale(D, order, factor, U, work):
             new, old = work[j], D[j]
             for q in range(last - first):
                 old[first + q] = new[q]
+
+
+def _basis():
+    """Row j: coefficients of the powers of theta in the product of (theta - 1 + m) / (m + 1) over m from 0 to j - 1."""
+    table = np.zeros((6, 6))
+    table[0, 0] = 1.0
+    for j in range(1, 6):
+        table[j, 1:] = table[j - 1, :-1] / j
+        table[j] += table[j - 1] * (j - 2) / j
+    return table
+
+
+_BASIS = _basis()
+
+
+@_inner
+def between(D, order, h, before, after, slopes):
+    """The polynomial through the last states: its ends, and its coefficients of theta, theta^2, ... over h."""
+    for i in range(D.shape[1]):
+        after[i, 0], before[i, 0] = D[0, i], D[0, i] - D[1, i]
+    for power in range(1, 6):
+        for i in range(D.shape[1]):
+            total = 0.0
+            for j in range(power, order + 1):
+                total += _BASIS[j, power] * D[j, i]
+            slopes[power - 1, i, 0] = total / h
 
 
 @_sums

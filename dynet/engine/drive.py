@@ -37,6 +37,8 @@ def drive(
     spot, spot_p, spot_out, spot_work, spot_t = bare(spot), bare(spot_p), bare(spot_out), bare(spot_work), bare(spot_t)
     t0, t1, rtol, atol, dt, inverse_order = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5]
     total, adaptive, way, reach = numbers[N_TOTAL], numbers[N_ADAPTIVE] != 0.0, numbers[N_WAY], numbers[N_REACH]
+    each = int(numbers[N_EACH])
+    times = each if each > 0 else save.size
     lanes, max_steps, budget, recording, last = sizes[0], sizes[1], sizes[2], sizes[3] != 0, sizes[4]
     batch, n = y0.shape
     npar, degree = p0.shape[1], dense.shape[1]
@@ -76,6 +78,12 @@ def drive(
             crossing += 1 if (taken > 0.0) & (way * end >= wanted) & (wanted > -np.inf) else 0
         if extra and (crossing > 0 or RICH):
             finish(rhs, t, h, y, slopes, first, p, reals, ints, work, error, at, rtol, atol)
+        changed = 0
+        if RICH and rules.shape[0] > 0:
+            changed = find(
+                watch, change, reals, ints, dense, rules, y, z, first, slopes, p, work, rows, marks,
+                spot, spot_p, spot_work, spot_t, gauges, gauge_one, roots, fresh, counts, ledger, hit_i, hit_t, hit_x,
+            )  # fmt: skip
         if RICH and recording:
             for lane in range(lanes):
                 if good[lane] > 0.0 and owner[lane] >= 0 and forced[lane] == 0.0:
@@ -94,12 +102,6 @@ def drive(
                                 value += dense[s, power] * slopes[s, i, lane]
                             record_c[k, power + 1, i] = h[lane] * value
                     ledger[RECORDS] += 1
-        changed = 0
-        if RICH and rules.shape[0] > 0:
-            changed = find(
-                watch, change, reals, ints, dense, rules, y, z, first, slopes, p, work, rows, marks,
-                spot, spot_p, spot_work, spot_t, gauges, gauge_one, roots, fresh, counts, ledger, hit_i, hit_t, hit_x,
-            )  # fmt: skip
         if crossing > 0:
             for lane in range(lanes):
                 if good[lane] > 0.0 and owner[lane] >= 0 and forced[lane] == 0.0:
@@ -124,14 +126,14 @@ def drive(
                             for i in range(npar):
                                 spot_p[i, 0] = p[i, lane]
                             gather(
-                                owner[lane], saved[lane], save, sums, gauge, reference, reals, ints, spot, spot_p, spot_out,
-                                spot_work, spot_t,
+                                owner[lane], saved[lane], save[each * owner[lane] :], sums, gauge, reference, reals, ints,
+                                spot, spot_p, spot_out, spot_work, spot_t,
                             )  # fmt: skip
                         else:
                             for i in range(n):
                                 x[owner[lane], saved[lane], i] = spot[i, 0]
                         saved[lane] += 1
-                        goal[lane] = way * save[saved[lane]] if saved[lane] < save.size else np.inf
+                        goal[lane] = way * save[each * owner[lane] + saved[lane]] if saved[lane] < times else np.inf
 
         if RICH and changed > 0:
             renew(rhs, reals, ints, rules, z, first, slopes, last, p, work, rows, marks)
@@ -227,8 +229,8 @@ import numpy as np
 from numba import float64, int64, int8, njit
 from dynet.engine.block import FASTMATH, RHS_TYPE, bare, flat
 from dynet.engine.control import (
-    AT, DONE, DUE, ERROR, FORCED, GOAL, GOOD, GROWN, H, HITS, LOOK, LOOKS, MEMORY, MEMORY_FLOOR, N_ADAPTIVE, N_REACH,
-    N_TOLD, N_TOTAL, N_WAY,
+    AT, DONE, DUE, ERROR, FORCED, GOAL, GOOD, GROWN, H, HITS, LOOK, LOOKS, MEMORY, MEMORY_FLOOR, N_ADAPTIVE, N_EACH,
+    N_REACH, N_TOLD, N_TOTAL, N_WAY,
     OWNER, PROBE,
     QUEUE, RECORDS, ROUNDING, SAVED, STIFFENED, T, TRIES, VACANT, WINS, admit, gather, level_of, resize, settle,
 )

@@ -72,7 +72,7 @@ def run(task):
         executor = "fused" if _expected(block, task) > fused.WORTH and scalars() else "block"
     if executor == "fused":
         tableau = tableaus.TABLEAUS[task.method]
-        noting = task.save.size > 2
+        noting = task.save.shape[-1] > 2
         options["fused"] = fused.Fused(
             scalars(), tableau if task.dt is None else tableau.fixed, block.n, task.p.shape[1], noting
         )
@@ -111,8 +111,8 @@ def integrate(
     p : ndarray, shape (batch, npar)
     t0, t1 : float
         Different; backward in time when ``t1 < t0``.
-    save : ndarray, shape (k,)
-        Times within them, in the direction of time.
+    save : ndarray, shape (k,) or (batch, k)
+        Times within them, in the direction of time, for all trajectories or for each.
     method : str or object
         A key of :data:`dynet.engine.tableaus.TABLEAUS`, or a method that makes its own ``attempt``.
     rtol, atol : float
@@ -153,7 +153,7 @@ def integrate(
     crew = max(1, threads // batch) if shared else 0  # threads that work on one trajectory together
     ints = team.team_ints(block, crew) if shared else np.require(block.ints, np.int64, "CW")
     adaptive = tableau.error is not None
-    assert n == block.n and n > 0 and p.shape[0] == batch and p.ndim == 2 and save.ndim == 1, "shapes"
+    assert n == block.n and n > 0 and p.shape[0] == batch and p.ndim == 2 and save.ndim in (1, 2), "shapes"
     assert t0 != t1 and (adaptive or dt > 0), "a span of time, a positive step"
     if shared:
         lanes = 1  # its states alone fill the caches
@@ -163,7 +163,7 @@ def integrate(
         lanes = min(batch, max(8, min(128, 1 << int(np.log2(max(1.0, 1500 / n))))))
     if fused is not None:
         lanes = fused.lanes
-    k = save.size if summary is None else 0
+    k = save.shape[-1] if summary is None else 0
     quantities = 0 if summary is None else n + summary.count + len(summary.reference)
     solution = Solution(
         np.full((batch, k, n), np.nan), np.zeros(batch, np.int8), np.full(batch, float(t0)),
@@ -172,8 +172,8 @@ def integrate(
         probes=np.zeros((batch, 2), np.int64),
         counts=np.zeros((batch, len(events.rules) if events else 0), np.int64),
     )  # fmt: skip
-    if k and save[0] == t0:
-        solution.x[:, 0] = y0
+    if k:
+        solution.x[:, 0] = np.where((save[..., 0] == t0)[..., None], y0, np.nan)
     monitor = np.zeros(2) if monitor is None else monitor
     numbers = np.zeros(control.NUMBERS)
     way = 1.0 if t1 > t0 else -1.0
@@ -192,6 +192,7 @@ def integrate(
         halt_if_stiff,
         0.0,
         max_steps,
+        save.shape[1] if save.ndim == 2 else 0,
     )
     threads = max(1, min(threads, batch if shared else batch // 8)) if checkpoint is None and callback is None else 1
     ends = [batch * i // threads for i in range(threads + 1)]
@@ -232,8 +233,8 @@ def integrate(
         monitor[0] = 1.0  # pieces on several threads add up to one only nearly
     notes = [piece.notes() for piece in pieces]
     return solution._replace(
-        steps=_joined([note[0] for note in notes]) if dense else None,
-        hits=_joined([note[1] for note in notes]) if events else None,
+        steps=joined([note[0] for note in notes]) if dense else None,
+        hits=joined([note[1] for note in notes]) if events else None,
     )
 
 
@@ -252,7 +253,7 @@ def _polynomials(tableau):
     return np.ascontiguousarray(tableau.dense())
 
 
-def _joined(parts):
+def joined(parts):
     """Notes of all pieces, each a tuple of arrays, joined and sorted by trajectory and order of noting."""
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     who = columns[0] if columns[0].ndim == 1 else columns[0][:, 0]
@@ -304,7 +305,8 @@ class _Piece:
         gauge = summary.gauge if count else rhs
         reference = summary.reference if summary else np.zeros((0, 0, 0))
         batch = (solution.status, solution.t_stop, solution.accepted, solution.rejected, solution.probes)
-        given = (reals, ints, y0[part], p[part], numbers, save, polynomials, near, self.sizes, self.ledger, monitor)
+        own = save if save.ndim == 1 else save[part].ravel()
+        given = (reals, ints, y0[part], p[part], numbers, own, polynomials, near, self.sizes, self.ledger, monitor)
         kept = (
             *spot,
             np.zeros(1),

@@ -195,6 +195,8 @@ def drive(
     spot, spot_p, spot_out, spot_work, spot_t = bare(spot), bare(spot_p), bare(spot_out), bare(spot_work), bare(spot_t)
     t0, t1, way, reach, total = numbers[N_T0], numbers[N_T1], numbers[N_WAY], numbers[N_REACH], numbers[N_TOTAL]
     rtol, atol = numbers[N_RTOL], numbers[N_ATOL]
+    each = int(numbers[N_EACH])
+    times = each if each > 0 else save.size
     lanes, max_steps, budget, noting, last = sizes[0], sizes[1], sizes[2], sizes[3] != 0, sizes[4]
     batch, n = y0.shape
     npar, degree = p0.shape[1], dense.shape[1]
@@ -258,14 +260,14 @@ def drive(
                             for i in range(npar):
                                 spot_p[i, 0] = p[i, lane]
                             gather(
-                                owner[lane], saved[lane], save, sums, gauge, reference, reals, ints, spot, spot_p, spot_out,
-                                spot_work, spot_t,
+                                owner[lane], saved[lane], save[each * owner[lane] :], sums, gauge, reference, reals, ints,
+                                spot, spot_p, spot_out, spot_work, spot_t,
                             )  # fmt: skip
                         else:
                             for i in range(n):
                                 x[owner[lane], saved[lane], i] = spot[i, 0]
                         saved[lane] += 1
-                        goal[lane] = way * save[saved[lane]] if saved[lane] < save.size else np.inf
+                        goal[lane] = way * save[each * owner[lane] + saved[lane]] if saved[lane] < times else np.inf
                 if tries[lane] > due[lane] and good[lane] > 0.0 and owner[lane] >= 0:  # does stability limit the step?
                     due[lane] = tries[lane] - 1.0 + PROBE
                     stage = near.size
@@ -300,8 +302,8 @@ import numpy as np
 from numba import float64, int64, int8, njit
 from dynet.engine.block import FASTMATH, RHS_TYPE, bare
 from dynet.engine.control import (
-    AT, DONE, DUE, ERROR, FORCED, GOAL, GOOD, GROWN, H, LOOK, LOOKS, N_ATOL, N_REACH, N_RTOL, N_T0, N_T1, N_TOLD, N_TOTAL,
-    N_WAY, OWNER, PROBE, QUEUE, ROWS, SAVED, STIFFENED, T, TRIES, VACANT, admit, gather, settle,
+    AT, DONE, DUE, ERROR, FORCED, GOAL, GOOD, GROWN, H, LOOK, LOOKS, N_ATOL, N_EACH, N_REACH, N_RTOL, N_T0, N_T1, N_TOLD,
+    N_TOTAL, N_WAY, OWNER, PROBE, QUEUE, ROWS, SAVED, STIFFENED, T, TRIES, VACANT, admit, gather, settle,
 )
 from dynet.engine.fused import STEP_TYPE
 from dynet.engine.stages import ATTEMPT_TYPE

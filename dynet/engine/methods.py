@@ -27,8 +27,6 @@ class Method(NamedTuple):
         Whether it can choose its steps from rtol and atol; whether it can take steps of a given dt.
     module : str
         Of the engine; holds the runner.
-    watched : bool
-        Whether the runner takes the options dense, events, summary, callback and checkpoint.
     """
 
     name: str
@@ -37,7 +35,6 @@ class Method(NamedTuple):
     adaptive: bool
     fixed: bool
     module: str
-    watched: bool = False
 
 
 class Task(NamedTuple):
@@ -53,7 +50,7 @@ class Task(NamedTuple):
     y0 : ndarray, shape (batch, n)
     p : ndarray, shape (batch, npar)
     t0, t1 : float
-    save : ndarray, shape (k,)
+    save : ndarray, shape (k,) or (batch, k)
     rtol, atol : float
     dt : float or None
     max_steps, threads : int
@@ -103,6 +100,10 @@ class Solution(NamedTuple):
     counts : ndarray of int64, shape (batch, events), or None
     executor : str
         What ran it.
+    jacobian : str or None
+        How an implicit method came by its Jacobians.
+    jacobians : ndarray of int64, shape (batch,), or None
+        How many it needed.
     """
 
     x: np.ndarray
@@ -116,30 +117,36 @@ class Solution(NamedTuple):
     hits: tuple | None = None
     counts: np.ndarray | None = None
     executor: str = "block"
+    jacobian: str | None = None
+    jacobians: np.ndarray | None = None
 
 
 METHODS = {
     method.name: method
     for method in (
-        Method("dopri5", "explicit", 5, adaptive=True, fixed=True, module="explicit", watched=True),
-        Method("tsit5", "explicit", 5, adaptive=True, fixed=True, module="explicit", watched=True),
-        Method("vern7", "explicit", 7, adaptive=True, fixed=True, module="explicit", watched=True),
-        Method("dop853", "explicit", 8, adaptive=True, fixed=True, module="explicit", watched=True),
-        Method("bs32", "explicit", 3, adaptive=True, fixed=True, module="explicit", watched=True),
-        Method("heun", "explicit", 2, adaptive=True, fixed=True, module="explicit", watched=True),
-        Method("rk4", "explicit", 4, adaptive=False, fixed=True, module="explicit", watched=True),
-        Method("euler", "explicit", 1, adaptive=False, fixed=True, module="explicit", watched=True),
-        Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock", watched=True),
+        Method("dopri5", "explicit", 5, adaptive=True, fixed=True, module="explicit"),
+        Method("tsit5", "explicit", 5, adaptive=True, fixed=True, module="explicit"),
+        Method("vern7", "explicit", 7, adaptive=True, fixed=True, module="explicit"),
+        Method("dop853", "explicit", 8, adaptive=True, fixed=True, module="explicit"),
+        Method("bs32", "explicit", 3, adaptive=True, fixed=True, module="explicit"),
+        Method("heun", "explicit", 2, adaptive=True, fixed=True, module="explicit"),
+        Method("rk4", "explicit", 4, adaptive=False, fixed=True, module="explicit"),
+        Method("euler", "explicit", 1, adaptive=False, fixed=True, module="explicit"),
+        Method("rodas5p", "stiff", 5, adaptive=True, fixed=False, module="rosenbrock"),
         Method("bdf", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
         Method("bdf_krylov", "stiff", 5, adaptive=True, fixed=False, module="bdf"),
-        Method("implicit_euler", "stiff", 1, adaptive=False, fixed=True, module="implicit_euler", watched=True),
+        Method("implicit_euler", "stiff", 1, adaptive=False, fixed=True, module="implicit_euler"),
     )
 }
 
 
-def stiff_method(n, watched=False):
-    """The method to which a stiff trajectory of `n` states is given; `watched`: events or dense output are wanted."""
-    return "rodas5p" if n <= 48 or watched else "bdf"
+def stiff_method(n):
+    """The method to which a stiff trajectory of `n` states is given.
+
+    >>> stiff_method(3), stiff_method(1000)
+    ('rodas5p', 'bdf')
+    """
+    return "rodas5p" if n <= 48 else "bdf"
 
 
 def run(task):

@@ -10,6 +10,8 @@ for a single lane, and for a single lane of few states no loops at all.
 
 from __future__ import annotations
 
+import numpy as np
+
 __all__ = ["ELIMINATION_LANES", "UNROLLED", "attempt_source"]
 
 UNROLLED = 8  # states: up to here every number of a single lane's step has a name of its own
@@ -185,6 +187,35 @@ _SOLVE = """
     solve(W, {whole})
 """
 
+# The defect of the dense output at the middle of the step, and from it its error there, in `ft`; the state and the slope
+# there lie in the rows before, which the Jacobian needs no longer.
+_BETWEEN = """
+    # between
+    inside, slope_ = {inside}, slopes[{last}]
+    for i in range({rows}):
+        i_, y_, {names} = {middle}, {y}, {views}
+        for q in range({columns}):
+            i_[q] = y_[q] + {step} * ({sum})
+    for q in range(lanes):
+        at[q] = t[q] + 0.5 * h[q]
+    rhs(at, inside, p, reals, ints, work, slope_)
+    for i in range({rows}):
+        t_, s_, {names} = {ft}, {slope}, {views}
+        for q in range({columns}):
+            t_[q] = ({rate}) - s_[q]
+    solve(W, ft)
+    for q in range(lanes):
+        at[q] = 0.0
+    for i in range({rows}):
+        t_, y_ = {ft}, {y}
+        for q in range({columns}):
+            d = {step} * t_[q] / (atol + rtol * abs(y_[q]))
+            at[{lane}] += d * d
+    for q in range(lanes):
+        a, b = error[q], at[q]
+        error[q] = a if (a >= b) | (b != b) else b
+"""
+
 _END = """
     for q in range(lanes):
         error[q] = 0.0
@@ -206,8 +237,10 @@ _END = """
 """
 
 
-def attempt_source(method, n, single):
+def attempt_source(method, n, single, between=False):
     """Source of the module of a method, in the form for a `single` lane or for several.
+
+    With `between` the dense output is held to the tolerance, too.
 
     For a single lane and few states it is unrolled; otherwise it is the same text for all `n`.
 
@@ -221,7 +254,7 @@ def attempt_source(method, n, single):
     source = _HEAD.format(states=states, elimination=_ELIMINATION_SINGLE if single else ELIMINATION_LANES)
     source += _JACOBIAN_SINGLE if single else _JACOBIAN_LANES.format(inverse=1.0 / method.gamma)
     if unrolled:
-        return source + _unrolled(method, n)
+        return source + _unrolled(method, n, between)
     if single:
         source += _MATRIX_SINGLE.format(inverse=1.0 / method.gamma)
     count = len(method.m)
@@ -239,7 +272,35 @@ def attempt_source(method, n, single):
         whole = k if single else f"slopes[{s}]"
         source += _SOLVE.format(k=k, d=method.d[s - 1], ft="ft" if single else "ft[i]", whole=whole, **words)
     k = f"flat(slopes[{count}])" if single else f"slopes[{count}, i]"
-    return source + _END.format(k=k, last=count + 1, **_words([], single))
+    end = _END.format(k=k, last=count + 1, **_words([], single))
+    if not between:
+        return source + end
+    error, last = end.split(_LAST)
+    values, rates = _middle(method)
+    words = _words(list(enumerate(values, 1)), single)
+    words["rate"] = " + ".join(f"{w!r} * k{j}[q]" for j, w in enumerate(rates, 1) if w)
+    room = "window(values, 0, N, 1)" if single else "value"
+    row = (
+        {"middle": "flat(inside)", "slope": "flat(slope_)"} if single else {"middle": "inside[i]", "slope": "slope_[i]"}
+    )
+    return (
+        source
+        + error
+        + _BETWEEN.format(inside=room, last=count + 1, ft="ft" if single else "ft[i]", **row, **words)
+        + _LAST
+        + last
+    )
+
+
+_LAST = "    for q in range(lanes):\n        at[q] = t[q] + h[q]\n"
+
+
+def _middle(method):
+    """Weights of the k in the dense output at the middle of a step, and in its derivative there."""
+    table = method.polynomials()
+    powers = 0.5 ** np.arange(1, table.shape[1] + 1)
+    rates = np.arange(1, table.shape[1] + 1) * 2 * powers
+    return (table @ powers).tolist(), (table @ rates).tolist()
 
 
 def _state(method, s):
@@ -250,7 +311,7 @@ def _state(method, s):
     return "y", list(enumerate(weights, 1))
 
 
-def _unrolled(method, n):
+def _unrolled(method, n, between):
     """The step after the evaluation of the Jacobian, for a single lane and few states: every number has a name.
 
     The arithmetic is that of the loops, term by term, so that the bits are the same. But a compiler cannot know that the
@@ -300,8 +361,32 @@ def _unrolled(method, n):
         add(f"d = d / (atol + rtol * max(abs(y{i}), q)) + 0.0 * b")
         add("e += d * d")
     add("error[0] = np.inf if (abs(step) <= SHORT * abs(t[0])) & (e > WILD * N) else e")
+    last = f"slopes[{len(method.m) + 1}]"
+    if between:
+        values, rates = _middle(method)
+        lines.extend(f"z{i} = z_[{i}]" for i in rows)
+        for i in rows:
+            total = " + ".join(f"{w!r} * k{j}_{i}" for j, w in enumerate(values, 1) if w)
+            add(f"z_[{i}] = y{i} + step * ({total})")
+        add("at[0] = t[0] + 0.5 * step")
+        add(f"rhs(at, z, p, reals, ints, work, {last})")
+        add(f"s_ = flat({last})")
+        for i in rows:
+            total = " + ".join(f"{w!r} * k{j}_{i}" for j, w in enumerate(rates, 1) if w)
+            add(f"u{i} = ({total}) - s_[{i}]")
+            add(f"z_[{i}] = z{i}")
+        for j in rows:
+            lines.extend(f"u{i} -= w{i}_{j} * u{j}" for i in range(j + 1, n))
+        for j in reversed(rows):
+            add(f"u{j} *= w{j}_{j}")
+            lines.extend(f"u{i} -= w{i}_{j} * u{j}" for i in range(j))
+        add("e = 0.0")
+        for i in rows:
+            add(f"d = step * u{i} / (atol + rtol * abs(y{i}))")
+            add("e += d * d")
+        add("error[0] = error[0] if (error[0] >= e) | (e != e) else e")
     add("at[0] = t[0] + step")
-    add(f"rhs(at, z, p, reals, ints, work, slopes[{len(method.m) + 1}])")
+    add(f"rhs(at, z, p, reals, ints, work, {last})")
     return "".join(f"    {line}\n" for line in lines)
 
 

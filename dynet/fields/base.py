@@ -95,6 +95,10 @@ class VectorField:
         """Which entries of the Jacobian can be nonzero: ``(rows, columns)`` in compressed rows, None where not known."""
         return None
 
+    def jacobian_code(self):
+        """A compiled Jacobian ``(function, pattern, rows)``, or None: see :class:`dynet.fields.lure.LureField`."""
+        return None
+
     def parameter_vector(self):
         """The parameters that may differ from trajectory to trajectory, flat, in the order the block reads them."""
         return np.empty(0)

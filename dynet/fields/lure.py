@@ -22,6 +22,7 @@ from ..errors import ArgumentError, Shown
 from . import activation as activations
 from . import kernels, lanes, tiles
 from .base import VectorField, describe
+from .lure_jacobian import SLOPES, add_row, full_pattern, lure_jacobian
 from .patterns import lure_pattern
 from .signal import Constant
 
@@ -123,6 +124,34 @@ class LureField(VectorField):
     def jacobian_pattern(self):
         return lure_pattern(self.E, self.F, self.G)
 
+    def jacobian_code(self):
+        """The compiled Jacobian.
+
+        Returns
+        -------
+        function : numba CFunc
+            Of the signature of a right-hand side; see :func:`dynet.fields.lure_jacobian.lure_jacobian`.
+        pattern : (rows, columns)
+            In compressed rows.
+        rows : int
+            Of scratch, beyond those of the right-hand side.
+        """
+        expression = SLOPES.get(self.activation.code)
+        head = f"from dynet.engine.block import FASTMATH, RHS, flat\nfrom dynet.fields.kernels import *\n{lanes.HEAD}"
+        head += "from dynet.fields.kernels import DENSE, DIAGONAL, SPARSE, add_product\n"
+        if (
+            expression is None
+        ):  # an activation that nobody differentiated: by a central difference, its own and no other's
+            head += _activation_source(self.activation) if self.activation.code is None else (
+                f"from dynet.fields.kernels import {self.activation.code} as phi\n"
+            )  # fmt: skip
+            expression = (
+                "(phi(z + 6e-6 * (1.0 + abs(z)), a) - phi(z - 6e-6 * (1.0 + abs(z)), a)) / (1.2e-5 * (1.0 + abs(z)))"
+            )
+        head += f"\n{lanes.DECORATOR}def slope(z, a):\n    return {expression}\n\n{lanes.DECORATOR}"
+        module = codegen.module(head, add_row, lure_jacobian, _JACOBIAN_CFUNC, tag="lure_jacobian")
+        return module.jacobian, self.jacobian_pattern() or full_pattern(self.n), self.n
+
     def rhs_error(self, t, x, u=None):
         """A bound on the rounding error of :meth:`rhs` (a priori, any order of summation), shape (..., n).
 
@@ -209,6 +238,11 @@ class LureField(VectorField):
 
 _LURE_CFUNC = """
 rhs = cfunc(RHS, cache=True, fastmath=FASTMATH, error_model="numpy")(lure_rhs)
+"""
+
+
+_JACOBIAN_CFUNC = """
+jacobian = cfunc(RHS, cache=True, fastmath=FASTMATH, error_model="numpy")(lure_jacobian)
 """
 
 

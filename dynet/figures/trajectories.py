@@ -70,8 +70,10 @@ def trajectories(
     x = np.asarray(trajectory.x, dtype=float)
     if x.ndim == 2:
         x = x[None]
-    if x.shape[1] < 2:
-        raise ArgumentError("trajectory", trajectory, "a trajectory saved at two or more times")
+    if x.shape[1] < 2 or t.ndim != 1:
+        raise ArgumentError(
+            "trajectory", trajectory, "a trajectory saved at two or more times, the same for all of its batch"
+        )
     labels = tuple(getattr(trajectory, "labels", None) or (str(i) for i in range(x.shape[2])))
     if not isinstance(initial_states, int) or initial_states < 1:
         raise ArgumentError("initial_states", initial_states, "a whole number of at least 1")
