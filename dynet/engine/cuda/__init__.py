@@ -52,7 +52,9 @@ def prepare(task, precision=None):
     if precision not in PRECISIONS:
         raise ArgumentError("precision", precision, "a precision", choices=PRECISIONS)
     if precision in ("tf32", "bf16") and type(form) is not LureForm:
-        raise ArgumentError("precision", precision, Shown("'float32' or 'float64': tensor cores serve Lur'e fields alone"))
+        raise ArgumentError(
+            "precision", precision, Shown("'float32' or 'float64': tensor cores serve Lur'e fields alone")
+        )
     runner = importlib.import_module(f"{__package__}.{_RUNNERS[type(form)]}")
     work = runner.prepare(task, form, precision)
     require()

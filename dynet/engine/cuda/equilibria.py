@@ -48,7 +48,13 @@ class Settled(NamedTuple):
 def absorbed(plan):
     """The plan of an implicit layer with the diagonal of its matrix absorbed, or None where that is not exact."""
     diagonal = np.diagonal(plan.M)
-    if plan.place != INSIDE or plan.activation not in ABSORBABLE or not plan.plain or plan.e[0] != -1 or diagonal.max() >= 1:
+    if (
+        plan.place != INSIDE
+        or plan.activation not in ABSORBABLE
+        or not plan.plain
+        or plan.e[0] != -1
+        or diagonal.max() >= 1
+    ):
         return None
     return plan._replace(M=plan.M - np.diag(diagonal), f=1.0 / (1.0 - diagonal))
 
@@ -117,7 +123,12 @@ def settle_source(n, precision, place, activation, vectors, own, kind, where):
     end = "\n".join(_END.replace("#", str(r)).replace("@", str(8 * r)) for r in rows)
     steps = ", ".join(f"c{r}" for r in rows) + ("," if len(rows) == 1 else "")
     text = _SETTLE.format(begin=begin, each=each, done=done, end=end, steps=steps, larger=int(kind == "inf"))
-    return head(n, precision, place, activation, vectors, own, kind, where), f"FACTOR = {own == 2}\n@inlined", _fill, text
+    return (
+        head(n, precision, place, activation, vectors, own, kind, where),
+        f"FACTOR = {own == 2}\n@inlined",
+        _fill,
+        text,
+    )
 
 
 _EACH = """            v = _quad(lengths[#])
@@ -211,7 +222,9 @@ def _portable(plan, main, side, x0, alpha, scale, kind, tol, limit, patience, pr
                    precision, factor, f"cuda portable ({precision})")  # fmt: skip
 
 
-def _settle(M, vectors, main, side, factor, x0, scale, alpha, a, tol, limit, patience, out, residual, iterations, status):
+def _settle(
+    M, vectors, main, side, factor, x0, scale, alpha, a, tol, limit, patience, out, residual, iterations, status
+):
     s = cuda.shared.array(0, _r)
     tid, row = cuda.threadIdx.x, cuda.blockIdx.x
     m_row = row if main.shape[0] > 1 else 0
@@ -299,5 +312,3 @@ def _launch(kernel, blocks, threads, shared, matrix, plan, main, side, x0, alpha
                            iterations.copy_to_host().astype(np.int64), status.copy_to_host().astype(np.int8), name)  # fmt: skip
         finally:
             room.close()
-
-
