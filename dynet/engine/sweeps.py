@@ -21,6 +21,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
 from . import codegen
 
@@ -34,19 +35,41 @@ __all__ = [
     "from_bits",
     "kernel",
     "run",
-    "run_pairs",
     "to_bits",
 ]
 
 GOOD, NONFINITE, MOST, ROUNDED = range(4)  # how the sweeps of a sample ended
 _BLOCK = 2**15  # entries of the state that are worked on together: three such arrays stay in the second-level cache
+_LEAST = 252  # samples that are worked on together at least: so often is each panel of a large matrix used
+
+
+@intrinsic
+def part(context, array, first, count):
+    """Part of a vector as a vector without a count of its references, whose index is known not to be negative."""
+
+    def generate(context, builder, signature, arguments):
+        given = make_array(signature.args[0])(context, builder, arguments[0])
+        made = make_array(signature.return_type)(context, builder)
+        populate_array(
+            made,
+            data=builder.gep(given.data, [arguments[1]]),
+            shape=[arguments[2]],
+            strides=[given.itemsize],
+            itemsize=given.itemsize,
+            meminfo=None,
+        )
+        return made._getvalue()
+
+    return types.Array(array.dtype, 1, "C")(array, types.intp, types.intp), generate
 
 
 @intrinsic
 def to_bits(context, number):
-    """The bits of a float as an integer. Those of numbers that are not negative are ordered as the numbers are, and
-    those
-    of NaN lie above all: a maximum of bits needs no rule for NaN, so it can be taken in the lanes of a vector."""
+    """The bits of a float as an integer.
+
+    Those of numbers that are not negative are ordered as the numbers are, and those of NaN lie above all: a maximum of
+    bits needs no rule for NaN, so it can be taken in the lanes of a vector.
+    """
 
     def generate(context, builder, signature, arguments):
         size = 32 if signature.args[0] == types.float32 else 64
@@ -70,7 +93,7 @@ HEAD = """
 import numpy as np
 from numba import cfunc, njit, types
 from dynet.engine.block import FASTMATH
-from dynet.engine.sweeps import from_bits, to_bits
+from dynet.engine.sweeps import from_bits, part, to_bits
 
 REAL, BITS = np.{real}, np.{bits}
 GOOD, NONFINITE, MOST, ROUNDED = range(4)
@@ -82,16 +105,10 @@ UPDATE = types.{real}(_row, _whole, _row, _row, _row, _whole, _row)
 _DRIVER = """
 _pointers = types.FunctionType(PRODUCT), types.FunctionType(UPDATE)
 sweeps = njit(types.void(*_pointers, _row, _index, _whole, _whole, _row, _row, _row, _row, _row, _row, types.{real},
-_whole,
-                         types.boolean, _whole, _row, _index, _index, _index, _row), cache=True, nogil=True,
-              error_model="numpy")(_sweeps)
-"""
-
-_PAIRS = """
-_pointers = types.FunctionType(PRODUCT), types.FunctionType(UPDATE)
-pairs = njit(types.void(*_pointers, _row, _row, _index, _index, _whole, _whole, _row, _row, *(_row,) * 6, _row, _whole,
-                        types.boolean, _whole, _row, _index, _index, _index, *(_row,) * 4), cache=True, nogil=True,
-             error_model="numpy")(_pairs)
+                         _whole, types.boolean, types.boolean, _whole, _row, _index, _index, _index, _row),
+              cache=True, nogil=True, error_model="numpy")(_sweeps)
+look = njit(types.void(*_pointers, _row, _index, _whole, _whole, _row, _row, _row, _row, _row, _index, _row, _row),
+            cache=True, nogil=True, error_model="numpy")(_look)
 """
 
 UPDATE_TAIL = """
@@ -100,7 +117,7 @@ update = cfunc(UPDATE, cache=True, fastmath=FASTMATH, error_model="numpy")(_upda
 
 
 def _sweeps(
-    product, update, packed, cut, n, wide, data, inject, x, s, extra, goals, grain, most, zero, block, residual,
+    product, update, packed, cut, n, wide, data, inject, x, s, extra, goals, grain, most, zero, take, block, residual,
     iterations, flags, index, fresh,
 ):  # fmt: skip
     """Sweep every sample until its residual is at most its goal; `s` becomes the units' arguments a_ii x_i + s_i."""
@@ -112,9 +129,9 @@ def _sweeps(
         sweep = 0
         while left > 0:
             for q in range(left):
-                at = index[q] * wide
-                for i in range(at, at + wide):
-                    s[i] = inject[i]
+                source, target = part(inject, index[q] * wide, wide), part(s, index[q] * wide, wide)
+                for i in range(wide):
+                    target[i] = source[i]
             if sweep > 0 or not zero:
                 product(x, wide, index, 0, left, packed, cut, n, s, wide)
             keep = 0
@@ -130,95 +147,61 @@ def _sweeps(
                 iterations[r] = sweep
                 if size <= goals[r]:
                     flags[r] = GOOD
+                    if take:  # the next state, which is as good as new
+                        target = part(x, at, n)
+                        for i in range(n):
+                            target[i] = fresh[i]
                     continue
                 if not (size < np.inf):
                     flags[r] = NONFINITE
                     continue
                 if flags[r] > 2:
-                    large = REAL(0)
+                    large, weight = REAL(0), part(data, 2 * wide, n)
+                    state, source = part(x, at, n), part(inject, at, n)
                     for i in range(n):
-                        large = max(large, data[2 * wide + i] * (abs(x[at + i]) + abs(inject[at + i])))
+                        large = max(large, weight[i] * (abs(state[i]) + abs(source[i])))
                     if size <= grain * large:
                         flags[r] = ROUNDED
                         continue
                 if sweep >= most:
                     flags[r] = MOST
                     continue
+                target = part(x, at, n)
                 for i in range(n):
-                    x[at + i] = fresh[i]
+                    target[i] = fresh[i]
                 index[keep] = r
                 keep += 1
             left = keep
             sweep += 1
 
 
-def _pairs(
-    product, update, packed, packed_size, cut, cut_size, n, wide, data, inject, low, high, s_low, s_high, extra_low,
-    extra_high, goals, most, zero, block, residual, iterations, flags, index, middle, radius, fresh, fresh_high,
-):  # fmt: skip
-    """Sweep pairs of states: for centre c and radius r, `low` gets what A c - |A| r feeds, `high` A c + |A| r."""
-    batch = goals.size
-    half = REAL(0.5)
-    for first in range(0, batch, block):
-        left = min(block, batch - first)
-        for q in range(left):
-            index[q] = first + q
-        sweep = 0
-        while left > 0:
-            for q in range(left):
-                at = index[q] * wide
-                for i in range(at, at + wide):
-                    s_low[i], s_high[i] = inject[i], inject[batch * wide + i]
-                    middle[i] = half * (low[i] + high[i])
-                    radius[i] = half * (high[i] - low[i])
-            if sweep > 0 or not zero:
-                product(middle, wide, index, 0, left, packed, cut, n, s_low, wide)
-                product(radius, wide, index, 0, left, packed_size, cut_size, n, s_high, wide)
-            keep = 0
-            for q in range(left):
-                r = index[q]
-                at = r * wide
-                for i in range(at, at + wide):
-                    centre, spread = s_low[i], s_high[i]
-                    s_low[i] = centre - spread
-                    s_high[i] = centre + spread
-                size = update(data, n, low, s_low, extra_low, at, fresh)
-                other = update(data, n, high, s_high, extra_high, at, fresh_high)
-                size = from_bits(max(to_bits(size), to_bits(other)))  # NaN is the largest
-                if sweep == 0 or size < residual[r]:
-                    flags[r] = 0
-                else:
-                    flags[r] += 1
-                residual[r] = size
-                iterations[r] = sweep
-                if size <= goals[r]:
-                    flags[r] = GOOD
-                    continue
-                if not (size < np.inf):
-                    flags[r] = NONFINITE
-                    continue
-                if sweep >= most or flags[r] > 20:
-                    flags[r] = MOST
-                    continue
-                for i in range(n):
-                    low[at + i], high[at + i] = fresh[i], fresh_high[i]
-                index[keep] = r
-                keep += 1
-            left = keep
-            sweep += 1
+def _look(product, update, packed, cut, n, wide, data, inject, x, s, residual, index, fresh, out):
+    """One sweep of every sample, without taking it: the units' arguments, the residuals, and where it would lead."""
+    batch = residual.size
+    for r in range(batch):
+        index[r] = r
+    for i in range(batch * wide):
+        s[i] = inject[i]
+    product(x, wide, index, 0, batch, packed, cut, n, s, wide)
+    for r in range(batch):
+        residual[r] = update(data, n, x, s, s, r * wide, fresh)
+        target = part(out, r * wide, n)
+        for i in range(n):
+            target[i] = fresh[i]
 
 
 def _linear_update(data, n, x, s, extra, at, fresh):
     """The transposed system: `extra` holds the slopes d, `data` the diagonal a and the weights."""
     wide = data.size // 3
-    most = BITS(0)
+    diagonal, weight = part(data, 0, n), part(data, 2 * wide, n)
+    state, total, slope = part(x, at, n), part(s, at, n), part(extra, at, n)
+    new, most = part(fresh, 0, n), BITS(0)
+    for i in range(n):  # three loops: compilers give up on loops over so many arrays that may overlap
+        new[i] = total[i] * slope[i] / (REAL(1) - slope[i] * diagonal[i])
     for i in range(n):
-        a, d = data[i], extra[at + i]
-        now, off = x[at + i], s[at + i]
-        z = off + a * now
-        s[at + i] = z
-        fresh[i] = off * d / (REAL(1) - d * a)
-        most = max(most, to_bits(abs(d * z - now) * data[2 * wide + i]))
+        total[i] += diagonal[i] * state[i]
+    for i in range(n):
+        most = max(most, to_bits(abs(slope[i] * total[i] - state[i]) * weight[i]))
     return from_bits(most)
 
 
@@ -246,7 +229,7 @@ class Swept(NamedTuple):
 @functools.cache
 def _driver(real):
     head = HEAD.format(real=real, bits="int64" if real == "float64" else "int32")
-    return codegen.module(head, _sweeps, _DRIVER.format(real=real), tag="sweeps")
+    return codegen.module(head, _sweeps, _look, _DRIVER.format(real=real), tag="sweeps")
 
 
 @functools.cache
@@ -264,7 +247,7 @@ def adjoint_kernel(real):
     return codegen.module(head, _linear_update, tail, tag="units").update
 
 
-def run(update, panel, data, inject, x=None, *, extra=None, goals, grain=0.0, most=1000, work=None):
+def run(update, panel, data, inject, x=None, *, extra=None, goals, grain=0.0, most=1000, take=False):
     """Sweep a batch.
 
     Parameters
@@ -286,8 +269,8 @@ def run(update, panel, data, inject, x=None, *, extra=None, goals, grain=0.0, mo
         Residuals below this share of the size of states and injections are not waited for.
     most : int
         Sweeps at most.
-    work : ndarray, shape (batch, width), optional
-        Memory for the arguments of the units.
+    take : bool
+        Take the last sweep, too: the state is then better than the residual that was measured before it.
 
     Returns
     -------
@@ -298,67 +281,33 @@ def run(update, panel, data, inject, x=None, *, extra=None, goals, grain=0.0, mo
     batch, wide = inject.shape
     zero = x is None
     x = np.zeros_like(inject) if zero else x
-    s = np.empty_like(inject) if work is None else work
+    s = np.empty_like(inject)
     extra = s if extra is None else extra
     residual, counts = np.empty(batch, real), np.empty((3, batch), np.int64)
-    block = max(24, _BLOCK // wide // 6 * 6)
+    block = max(_LEAST, _BLOCK // wide)
+    block = -(-batch // -(-batch // block) // 6) * 6 if batch else block  # of equal size, in whole tiles
     _driver(real.name).sweeps(
         product, update, panel.numbers, panel.cut, count, wide, data, inject.ravel(),
-        x.ravel(), s.ravel(), extra.ravel(), goals, real.type(grain), most, zero, block, residual, counts[0], counts[1],
+        x.ravel(), s.ravel(), extra.ravel(), goals, real.type(grain), most, zero, take, block, residual, counts[0], counts[1],
         counts[2], np.empty(wide, real),
     )  # fmt: skip
     return Swept(x, s, residual, counts[0], counts[1])
 
 
-@functools.cache
-def _pair_driver(real):
-    head = HEAD.format(real=real, bits="int64" if real == "float64" else "int32")
-    return codegen.module(head, _pairs, _PAIRS.format(real=real), tag="pairs")
-
-
-class SweptPairs(NamedTuple):
-    """As :class:`Swept`, for pairs of states."""
-
-    low: np.ndarray
-    high: np.ndarray
-    z_low: np.ndarray
-    z_high: np.ndarray
-    residual: np.ndarray
-    iterations: np.ndarray
-    flags: np.ndarray
-
-
-def run_pairs(update, panel, size_panel, data, inject, pair=None, *, extra=None, goals, most=1000):
-    """Sweep a batch of pairs of states, of which the lower is fed by ``A c - |A| r`` and the upper by ``A c + |A| r``.
-
-    Parameters
-    ----------
-    update, panel, data, goals, most
-        As for :func:`run`.
-    size_panel : panels.Panel
-        The moduli of the matrix.
-    inject : ndarray, shape (2, batch, width)
-        What is added to the products with the centre and with the radius.
-    pair : tuple of two ndarrays, shape (batch, width), optional
-        Where to start; zero when None.
-    extra : tuple of two ndarrays, shape (batch, width), optional
+def look(update, panel, data, inject, x):
+    """What one sweep of a batch would do; arguments as for :func:`run`.
 
     Returns
     -------
-    SweptPairs
+    z, next : ndarray, shape (batch, width)
+        The units' arguments at `x`, and the states after the sweep.
+    residual : ndarray, shape (batch,)
+        Of `x`.
     """
-    real = panel.numbers.dtype
-    product, count = panel.product
-    batch, wide = inject.shape[1:]
-    low, high = (np.zeros((batch, wide), real) for _ in range(2)) if pair is None else pair
-    s_low, s_high, middle, radius = (np.empty((batch, wide), real) for _ in range(4))
-    extra = (s_low, s_high) if extra is None else extra
-    residual, counts = np.empty(batch, real), np.empty((3, batch), np.int64)
-    block = max(24, _BLOCK // (2 * wide) // 6 * 6)
-    _pair_driver(real.name).pairs(
-        product, update, panel.numbers, size_panel.numbers, panel.cut, size_panel.cut, count, wide, data,
-        inject.ravel(), low.ravel(), high.ravel(), s_low.ravel(), s_high.ravel(), extra[0].ravel(), extra[1].ravel(),
-        goals, most, pair is None, block, residual, counts[0], counts[1], counts[2], middle.ravel(), radius.ravel(),
-        np.empty(wide, real), np.empty(wide, real),
+    real, (product, count), (batch, wide) = panel.numbers.dtype, panel.product, inject.shape
+    s, out, residual = np.empty_like(inject), np.zeros_like(inject), np.empty(batch, real)
+    _driver(real.name).look(
+        product, update, panel.numbers, panel.cut, count, wide, data, inject.ravel(), x.ravel(), s.ravel(), residual,
+        np.empty(batch, np.int64), np.empty(wide, real), out.ravel(),
     )  # fmt: skip
-    return SweptPairs(low, high, s_low, s_high, residual, counts[0], counts[1])
+    return s, out, residual

@@ -17,17 +17,22 @@ from ..equilibrium import Equilibrium
 from ..errors import ArgumentError, Status
 from ..fields.base import describe
 from ..linalg.rigorous import UNIT, gamma
+from . import seidel, solvers, units
 from .wellposed import row_sums
 
 __all__ = ["METHODS", "outputs", "solve"]
 
-METHODS = ("auto", "sweep")
+METHODS = ("auto", "sweep", "gauss-seidel", *solvers.STEPS)
 _STATUS = {
     sweeps.GOOD: Status.OK,
     sweeps.NONFINITE: Status.NONFINITE,
     sweeps.MOST: Status.MAX_ITERATIONS,
     sweeps.ROUNDED: Status.PRECISION,
 }
+_RESCUE = 300  # sweeps after which another method takes over, where the choice is free
+_SLOW = 100  # sweeps, or three for each unit, that are worth another method
+_FACTORED = 400  # units up to which a matrix is factored for each sample
+_COARSE = 64  # units from which sweeps begin in float32
 _LOOK = 200  # sweeps after which an ill-posed network is given up
 
 
@@ -41,6 +46,8 @@ def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
     tol : float
         Wanted bound on the distance from the true state, in ``net.norm``.
     method : str
+        ``"sweep"``, ``"gauss-seidel"``, ``"averaged"``, ``"anderson"``, ``"peaceman-rachford"``, ``"douglas-rachford"``,
+        ``"newton"``, or ``"auto"``: see :func:`choose`.
     x0 : array_like, shape (n,) or (batch, n), optional
         Where to start; zero when None.
     max_iterations : int
@@ -77,33 +84,118 @@ def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
             raise ArgumentError("x0", describe(x0), f"finite, of shape ({net.n},) or (batch, {net.n})")
         x0 = np.broadcast_to(x0, (len(U), net.n))
     U = np.ascontiguousarray(U, float)
-    x, residual, iterations, flags = _sweep(net, U, tol, x0, max_iterations)
+    used, places = choose(net, tol) if method == "auto" else (method, None)
+    inject = net._passes("float64").inject(U)
+    rescue = method == "auto" and used == "sweep" and net.well_posed
+    limit = min(max_iterations, max(_RESCUE, 4 * net.n)) if rescue else max_iterations
+    x, residual, iterations, flags = _solve(net, U, used, inject, tol, x0, limit, places)
+    late = np.flatnonzero((flags == sweeps.MOST) & (iterations < max_iterations)) if rescue else np.zeros(0, int)
+    if late.size:  # samples for which the sweeps are slow
+        other = _direct(net)
+        more = _solve(net, U[late], other, np.ascontiguousarray(inject[late]), tol, x[late], max_iterations - limit)
+        for old, new in zip((x, residual, flags), (more[0], more[1], more[3]), strict=True):
+            old[late] = new
+        iterations[late] += more[2]
+        used = f"{used}, {other}"
     error, _ = distance(net, U, x, residual)
-    return result(net, x, residual, error, iterations, statuses(net, flags, error, tol), "sweep", single)
+    return result(net, x, residual, error, iterations, statuses(net, flags, error, tol), used, single)
 
 
-def _sweep(net, U, tol, x0, most):
-    """Sweeps to an error of `tol`: states, residuals, iterations and flags."""
-    passes = net._passes("float64")
+def choose(net, tol=1e-10):
+    """The method for a network, from the structure of A, and an order of its units.
+
+    Sweeps, unless their asymptotic factor with all units active says that they would be many: a matrix of nonnegative
+    entries near the boundary of well-posedness, whose state is found by Newton's method (or Anderson's, for many units).
+    A network without cycles is solved by one sweep in order.
+
+    >>> import dynet as dn
+    >>> choose(dn.ImplicitNetwork.random(2, 50, 1))[0]
+    'sweep'
+    >>> choose(dn.ImplicitNetwork(np.full((50, 50), 0.99 / 50), np.ones((50, 1)), np.ones((1, 50))))[0]
+    'newton'
+    """
+    if "structure" not in net._made:
+        places = seidel.order(net) if net.well_posed and net.n > 1 else None
+        net._made["structure"] = places, _asymptotic(net) if net.well_posed and places is None else 0.0
+    places, factor = net._made["structure"]
+    if places is not None:
+        return "gauss-seidel", places
+    sweeps_needed = np.log(0.1 * min(tol, 0.1)) / np.log(min(factor, 1 - 1e-9)) if factor > 0 else 0
+    slow = max(_SLOW, 3 * net.n) if net.n <= _FACTORED else _SLOW
+    return _direct(net) if sweeps_needed > slow else "sweep", None
+
+
+def _direct(net):
+    return "newton" if net.n <= _FACTORED else "anderson"
+
+
+def _asymptotic(net):
+    """An estimate of the sweep's factor near a state where all units are as steep as they can be."""
+    A = net.exact("A")
+    diagonal = np.asarray(A.diagonal(), float)
+    v, growth = np.random.default_rng(0).normal(size=net.n), []
+    for _ in range(40):
+        w = net.rows.reach * (A @ v - diagonal * v)
+        size = np.linalg.norm(w)
+        if not size > 0:
+            return 0.0
+        growth.append(size)
+        v = w / size
+    return float(np.exp(np.mean(np.log(growth[-15:]))))
+
+
+def _solve(net, U, method, inject, tol, x0, most, places=None):
+    """States to an error of `tol` by a method: states, residuals, iterations and flags."""
     if not net.well_posed:
         most = min(most, _LOOK) if np.isfinite(net.rows.reach).all() else 0
-    goal = 0.9 * tol * net.rate if net.well_posed else tol
-    inject = passes.inject(U)
-    found = passes.forward(U, goal, x0=x0, most=most, grain=_grain(net), inject=inject)
-    x, residual, iterations, flags = found.x, found.residual, found.iterations, found.flags
-    if net.well_posed:
-        error, hidden = distance(net, U, x, residual)
-        again = np.flatnonzero((error > tol) & (flags == sweeps.GOOD) & (hidden < 0.9 * tol * net.rate))
-        if again.size:  # rounding takes a share of the tolerance: what is left is for the residual
-            goal = 0.9 * (tol * net.rate - hidden[again])
-            more = sweeps.run(
-                passes._update, passes.panel("A"), passes._data, np.ascontiguousarray(inject[again]),
-                passes.pad(x[again]), goals=goal, most=most, grain=_grain(net),
-            )  # fmt: skip
-            x = x.copy()
-            x[again], residual[again], flags[again] = more.x[:, : net.n], more.residual, more.flags
-            iterations[again] += more.iterations
-    return np.ascontiguousarray(x), residual, iterations, flags
+        return _run(net, "sweep", inject, x0, np.full(len(U), float(tol)), most, None)
+    goals = np.full(len(U), 0.9 * tol * net.rate)
+    x, residual, iterations, flags = _run(net, method, inject, x0, goals, most, places)
+    error, hidden = distance(net, U, x, residual)
+    again = np.flatnonzero((error > tol) & (flags == sweeps.GOOD) & (hidden < 0.9 * tol * net.rate))
+    if again.size:  # rounding takes a share of the tolerance: what is left is for the residual
+        goals = 0.9 * (tol * net.rate - hidden[again])
+        more = _run(net, method, np.ascontiguousarray(inject[again]), x[again], goals, most, places)
+        x[again], residual[again], flags[again] = more[0], more[1], more[3]
+        iterations[again] += more[2]
+    return x, residual, iterations, flags
+
+
+def _run(net, method, inject, x0, goals, most, places):
+    """One run of a method to given residuals."""
+    passes = net._passes("float64")
+    if method == "sweep":
+        start = coarse_start(net, inject, goals) if x0 is None else passes.pad(x0)
+        found = sweeps.run(
+            passes._update, passes.panel("A"), passes._data, inject, start, goals=goals, most=most, grain=_grain(net)
+        )
+        return np.array(found.x[:, : net.n]), found.residual, found.iterations, found.flags
+    x = np.zeros_like(inject) if x0 is None else passes.pad(x0)
+    if method == "gauss-seidel":
+        x, *rest = seidel.run(net, inject, x, goals, most, _grain(net), places)
+    else:
+        x, *rest = solvers.iterate(net, solvers.STEPS[method](net, inject), inject, x, goals, most, _grain(net))
+    return np.array(x), *rest
+
+
+def coarse_start(net, inject, goals):
+    """States after sweeps in float32, which are twice as fast, as far as float32 goes; None where it does not pay.
+
+    Whether it pays is a matter of the network, not of the batch: otherwise a sample's bits would depend on its company.
+    """
+    if net.n < _COARSE or not isinstance(net.A, np.ndarray) or not net.well_posed or not units.closed(net.activation):
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold starts at zero
+        passes, n = net._passes("float32"), net.n
+        v = np.zeros((len(inject), passes.wide), np.float32)
+        v[:, :n] = inject[:, :n]
+        size = np.maximum(inject.max(axis=1), -inject.min(axis=1)) / net.weights.min()
+        enough = np.minimum(np.maximum(16 * n * 2.0**-24 * size, goals), 1e30).astype(np.float32)
+    found = sweeps.run(passes._update, passes.panel("A"), passes._data, v, goals=enough, most=50, take=True)
+    found.x[found.flags == sweeps.NONFINITE] = 0.0
+    x = np.zeros_like(inject)
+    x[:, :n] = found.x[:, :n]
+    return x
 
 
 def _grain(net):
@@ -126,7 +218,7 @@ def _sizes(net):
 def hidden_rounding(net, U, size):
     """A bound on what rounding may hide of the residual of states of weighted length `size` (batch,), in the net's norm."""
     by_state, by_input, by_bias = _sizes(net)
-    terms = by_state * size + by_input * np.abs(U).max(axis=1, initial=0.0) + by_bias
+    terms = by_state * size + by_input * np.maximum(U.max(axis=1, initial=0.0), -U.min(axis=1, initial=0.0)) + by_bias
     slope = max(abs(s) for s in net.activation.slopes)
     growth = gamma(net.n + net.inputs + 8)
     return 1.001 * (slope * growth * terms + 32 * UNIT * (2 * size + terms)) + 1e-290
@@ -153,11 +245,12 @@ def statuses(net, flags, error, tol):
     """One status for each sample."""
     if not net.well_posed:
         return tuple(Status.NONFINITE if f == sweeps.NONFINITE else Status.ILL_POSED for f in flags)
-    words = (_STATUS[int(f)] for f in flags)
-    return tuple(
-        Status.OK if e <= tol else Status.PRECISION if word is Status.OK else word
-        for word, e in zip(words, error, strict=True)
-    )
+    words = [_STATUS[f] for f in flags.tolist()]
+    for r in np.flatnonzero(~(error <= tol)):
+        words[r] = Status.PRECISION if words[r] is Status.OK else words[r]
+    for r in np.flatnonzero((error <= tol) & (flags != sweeps.GOOD)):
+        words[r] = Status.OK
+    return tuple(words)
 
 
 def result(net, x, residual, error, iterations, status, method, single):
@@ -184,9 +277,13 @@ def outputs(net, U, tol=None):
     if net.well_posed:
         unit = np.finfo(net.dtype).eps / 2
         grain = 4 * unit * (net.n + 8) * max(1.0, _sizes(net)[0])
-        state = passes.forward(np.ascontiguousarray(U, net.dtype), tol * net.rate, most=100_000, grain=grain)
+        inject, goals = passes.inject(np.ascontiguousarray(U, net.dtype)), np.full(len(U), tol * net.rate, net.dtype)
+        start = coarse_start(net, inject, goals) if dtype == "float64" else None
+        state = sweeps.run(
+            passes._update, passes.panel("A"), passes._data, inject, start, goals=goals, most=100_000, grain=grain
+        )
         bad = (state.flags != sweeps.GOOD) & (state.flags != sweeps.ROUNDED)
-        Y = panels.affine(state.x.base, net._made["C", dtype], net.d)[:, : net.outputs]
+        Y = panels.affine(state.x, net._made["C", dtype], net.d)[:, : net.outputs]
         Y[bad] = np.nan
     else:
         Y = np.full((len(U), net.outputs), np.nan, net.dtype)
