@@ -1,11 +1,19 @@
 """What all tests share: the option ``--runslow``, one copy of dynet for child processes, and a folder for examples."""
 
+import importlib.util
 import os
 import pathlib
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parent
+
+# Bridges, and the page about them, have no examples that could run where the other library is missing.
+_BRIDGES = {
+    "torch": ["dynet/implicit/torch.py", "docs/bridges.md"],
+    "jax": ["dynet/implicit/jax.py", "docs/bridges.md"],
+}
+collect_ignore = [path for name, paths in _BRIDGES.items() if importlib.util.find_spec(name) is None for path in paths]
 
 
 def pytest_addoption(parser):

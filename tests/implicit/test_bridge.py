@@ -1,0 +1,52 @@
+"""What the bridges share, and what they say where the other library is missing."""
+
+import importlib
+import importlib.util
+
+import numpy as np
+import pytest
+
+import dynet as dn
+from dynet.errors import ArgumentError, MissingExtraError
+from dynet.implicit.bridge import layer
+from tests.implicit import oracles
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_two_functions_are_the_states_and_their_gradients(kind, activation):
+    net = dn.ImplicitNetwork.random(3, 6, 2, gamma=0.6, seed=2, activation=activation)
+    U = np.random.default_rng(0).normal(size=(4, 3))
+    found = layer(*(np.array(v, kind) for v in (net.A, net.B, net.b)), activation=activation)
+    x, state = found.forward(U.astype(kind))
+    close = {"rtol": 1e-9, "atol": 1e-9} if kind is np.float64 else {"rtol": 1e-4, "atol": 1e-4}
+    assert x.dtype == kind and np.allclose(x, net.solve(U, 1e-12).x, **close)
+    dY = np.random.default_rng(1).normal(size=(4, 2))
+    exact = oracles.dense_gradients(net, U, net.solve(U, 1e-12).x, dY)
+    for seen in (state, found.again(U.astype(kind), x)):
+        slopes = found.backward(seen, (dY @ net.C).astype(kind))
+        for name, value in zip("UABb", slopes, strict=True):
+            assert value.dtype == kind and np.allclose(value, exact[name], **close), name
+
+
+def test_overflow_is_nan_for_its_own_sample_only():
+    found = layer(*(np.array(v, np.float32) for v in ([[0.5]], [[1e20]], [0.0])))
+    with np.errstate(over="ignore", invalid="ignore"):
+        x, _ = found.forward(np.array([[1e30], [1e-20]], np.float32))
+    assert np.isnan(x[0, 0]) and x[1, 0] == pytest.approx(2.0, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_a_missing_library_is_named_with_the_command_that_installs_it(name):
+    if importlib.util.find_spec(name):
+        pytest.skip(f"{name} is installed")
+    with pytest.raises(MissingExtraError, match=rf"\[{name}\]"):
+        importlib.import_module(f"dynet.implicit.{name}")
+
+
+def test_an_ill_posed_matrix_is_refused():
+    one = np.eye(2)
+    with pytest.raises(ArgumentError, match="log norm of 1"):
+        layer(one, one, np.zeros(2))
+    with pytest.raises(ArgumentError, match="float32, float64|float64, float32|float32', 'float64"):
+        layer(0.5 * one, one.astype(np.float32), np.zeros(2))
