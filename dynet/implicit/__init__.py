@@ -1,0 +1,1 @@
+"""Implicit networks: solved with proof, trained, certified."""
