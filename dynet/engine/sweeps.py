@@ -1,0 +1,364 @@
+r"""Diagonal-absorbing sweeps: every unit's own term is solved exactly, the others are taken from the sweep before.
+
+For :math:`x = \Phi(Ax + v)` one sweep is :math:`x_i \leftarrow \psi_i\big(v_i + \sum_{j\ne i} a_{ij}x_j\big)`, where
+:math:`y = \psi_i(s)` solves :math:`y = \varphi(a_{ii}y + s)`. The sum is one product of the batch with a packed matrix;
+the rest, one pass over the units, comes in through a pointer, and tells the true residual :math:`\max_i |x_i -
+\varphi(a_{ii}x_i + s_i)|\,w_i` of the state that went *into* the sweep. A sample whose residual is small enough keeps
+that state and takes no further part: it stops by itself, and has the same bits alone or in any batch.
+
+The transposed system :math:`\nu = D(A^\top\nu + g)` with a diagonal D for each sample is linear and takes the same
+loop.
+"""
+
+# ruff: noqa: F821 (the names in the source that is copied are bound in the generated module)
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from . import codegen
+
+__all__ = [
+    "GOOD",
+    "MOST",
+    "NONFINITE",
+    "ROUNDED",
+    "Swept",
+    "adjoint_kernel",
+    "from_bits",
+    "kernel",
+    "run",
+    "run_pairs",
+    "to_bits",
+]
+
+GOOD, NONFINITE, MOST, ROUNDED = range(4)  # how the sweeps of a sample ended
+_BLOCK = 2**15  # entries of the state that are worked on together: three such arrays stay in the second-level cache
+
+
+@intrinsic
+def to_bits(context, number):
+    """The bits of a float as an integer. Those of numbers that are not negative are ordered as the numbers are, and
+    those
+    of NaN lie above all: a maximum of bits needs no rule for NaN, so it can be taken in the lanes of a vector."""
+
+    def generate(context, builder, signature, arguments):
+        size = 32 if signature.args[0] == types.float32 else 64
+        return builder.bitcast(arguments[0], ir.IntType(size))
+
+    return (types.int32 if number == types.float32 else types.int64)(number), generate
+
+
+@intrinsic
+def from_bits(context, bits):
+    """The float with these bits."""
+
+    def generate(context, builder, signature, arguments):
+        single = signature.args[0] == types.int32
+        return builder.bitcast(arguments[0], ir.FloatType() if single else ir.DoubleType())
+
+    return (types.float32 if bits == types.int32 else types.float64)(bits), generate
+
+
+HEAD = """
+import numpy as np
+from numba import cfunc, njit, types
+from dynet.engine.block import FASTMATH
+from dynet.engine.sweeps import from_bits, to_bits
+
+REAL, BITS = np.{real}, np.{bits}
+GOOD, NONFINITE, MOST, ROUNDED = range(4)
+_row, _whole, _index = types.{real}[::1], types.int64, types.int64[::1]
+PRODUCT = types.void(_row, _whole, _index, _whole, _whole, _row, _index, _whole, _row, _whole)
+UPDATE = types.{real}(_row, _whole, _row, _row, _row, _whole, _row)
+"""
+
+_DRIVER = """
+_pointers = types.FunctionType(PRODUCT), types.FunctionType(UPDATE)
+sweeps = njit(types.void(*_pointers, _row, _index, _whole, _whole, _row, _row, _row, _row, _row, _row, types.{real},
+_whole,
+                         types.boolean, _whole, _row, _index, _index, _index, _row), cache=True, nogil=True,
+              error_model="numpy")(_sweeps)
+"""
+
+_PAIRS = """
+_pointers = types.FunctionType(PRODUCT), types.FunctionType(UPDATE)
+pairs = njit(types.void(*_pointers, _row, _row, _index, _index, _whole, _whole, _row, _row, *(_row,) * 6, _row, _whole,
+                        types.boolean, _whole, _row, _index, _index, _index, *(_row,) * 4), cache=True, nogil=True,
+             error_model="numpy")(_pairs)
+"""
+
+UPDATE_TAIL = """
+update = cfunc(UPDATE, cache=True, fastmath=FASTMATH, error_model="numpy")(_update)
+"""
+
+
+def _sweeps(
+    product, update, packed, cut, n, wide, data, inject, x, s, extra, goals, grain, most, zero, block, residual,
+    iterations, flags, index, fresh,
+):  # fmt: skip
+    """Sweep every sample until its residual is at most its goal; `s` becomes the units' arguments a_ii x_i + s_i."""
+    batch = goals.size
+    for first in range(0, batch, block):
+        left = min(block, batch - first)
+        for q in range(left):
+            index[q] = first + q
+        sweep = 0
+        while left > 0:
+            for q in range(left):
+                at = index[q] * wide
+                for i in range(at, at + wide):
+                    s[i] = inject[i]
+            if sweep > 0 or not zero:
+                product(x, wide, index, 0, left, packed, cut, n, s, wide)
+            keep = 0
+            for q in range(left):
+                r = index[q]
+                at = r * wide
+                size = update(data, n, x, s, extra, at, fresh)
+                if sweep == 0 or size < residual[r]:
+                    flags[r] = 0
+                else:  # no smaller than the one before: rounding, or a slow start
+                    flags[r] += 1
+                residual[r] = size
+                iterations[r] = sweep
+                if size <= goals[r]:
+                    flags[r] = GOOD
+                    continue
+                if not (size < np.inf):
+                    flags[r] = NONFINITE
+                    continue
+                if flags[r] > 2:
+                    large = REAL(0)
+                    for i in range(n):
+                        large = max(large, data[2 * wide + i] * (abs(x[at + i]) + abs(inject[at + i])))
+                    if size <= grain * large:
+                        flags[r] = ROUNDED
+                        continue
+                if sweep >= most:
+                    flags[r] = MOST
+                    continue
+                for i in range(n):
+                    x[at + i] = fresh[i]
+                index[keep] = r
+                keep += 1
+            left = keep
+            sweep += 1
+
+
+def _pairs(
+    product, update, packed, packed_size, cut, cut_size, n, wide, data, inject, low, high, s_low, s_high, extra_low,
+    extra_high, goals, most, zero, block, residual, iterations, flags, index, middle, radius, fresh, fresh_high,
+):  # fmt: skip
+    """Sweep pairs of states: for centre c and radius r, `low` gets what A c - |A| r feeds, `high` A c + |A| r."""
+    batch = goals.size
+    half = REAL(0.5)
+    for first in range(0, batch, block):
+        left = min(block, batch - first)
+        for q in range(left):
+            index[q] = first + q
+        sweep = 0
+        while left > 0:
+            for q in range(left):
+                at = index[q] * wide
+                for i in range(at, at + wide):
+                    s_low[i], s_high[i] = inject[i], inject[batch * wide + i]
+                    middle[i] = half * (low[i] + high[i])
+                    radius[i] = half * (high[i] - low[i])
+            if sweep > 0 or not zero:
+                product(middle, wide, index, 0, left, packed, cut, n, s_low, wide)
+                product(radius, wide, index, 0, left, packed_size, cut_size, n, s_high, wide)
+            keep = 0
+            for q in range(left):
+                r = index[q]
+                at = r * wide
+                for i in range(at, at + wide):
+                    centre, spread = s_low[i], s_high[i]
+                    s_low[i] = centre - spread
+                    s_high[i] = centre + spread
+                size = update(data, n, low, s_low, extra_low, at, fresh)
+                other = update(data, n, high, s_high, extra_high, at, fresh_high)
+                size = from_bits(max(to_bits(size), to_bits(other)))  # NaN is the largest
+                if sweep == 0 or size < residual[r]:
+                    flags[r] = 0
+                else:
+                    flags[r] += 1
+                residual[r] = size
+                iterations[r] = sweep
+                if size <= goals[r]:
+                    flags[r] = GOOD
+                    continue
+                if not (size < np.inf):
+                    flags[r] = NONFINITE
+                    continue
+                if sweep >= most or flags[r] > 20:
+                    flags[r] = MOST
+                    continue
+                for i in range(n):
+                    low[at + i], high[at + i] = fresh[i], fresh_high[i]
+                index[keep] = r
+                keep += 1
+            left = keep
+            sweep += 1
+
+
+def _linear_update(data, n, x, s, extra, at, fresh):
+    """The transposed system: `extra` holds the slopes d, `data` the diagonal a and the weights."""
+    wide = data.size // 3
+    most = BITS(0)
+    for i in range(n):
+        a, d = data[i], extra[at + i]
+        now, off = x[at + i], s[at + i]
+        z = off + a * now
+        s[at + i] = z
+        fresh[i] = off * d / (REAL(1) - d * a)
+        most = max(most, to_bits(abs(d * z - now) * data[2 * wide + i]))
+    return from_bits(most)
+
+
+class Swept(NamedTuple):
+    """What sweeps leave behind.
+
+    Attributes
+    ----------
+    x, z : ndarray, shape (batch, width)
+        States, and the units' arguments at them, padded.
+    residual : ndarray, shape (batch,)
+        Of `x`, as computed.
+    iterations : ndarray of int64, shape (batch,)
+    flags : ndarray of int64, shape (batch,)
+        GOOD, NONFINITE, MOST (the limit was reached) or ROUNDED (the goal lies below the rounding of the sums).
+    """
+
+    x: np.ndarray
+    z: np.ndarray
+    residual: np.ndarray
+    iterations: np.ndarray
+    flags: np.ndarray
+
+
+@functools.cache
+def _driver(real):
+    head = HEAD.format(real=real, bits="int64" if real == "float64" else "int32")
+    return codegen.module(head, _sweeps, _DRIVER.format(real=real), tag="sweeps")
+
+
+@functools.cache
+def kernel(real, *pieces):
+    """The compiled pass over the units, from the source of a function ``_update`` and of what it calls."""
+    head = HEAD.format(real=real, bits="int64" if real == "float64" else "int32")
+    return codegen.module(head, *pieces, UPDATE_TAIL, tag="units").update
+
+
+@functools.cache
+def adjoint_kernel(real):
+    """The compiled pass of the transposed system."""
+    head = HEAD.format(real=real, bits="int64" if real == "float64" else "int32")
+    tail = UPDATE_TAIL.replace("_update", "_linear_update")
+    return codegen.module(head, _linear_update, tail, tag="units").update
+
+
+def run(update, panel, data, inject, x=None, *, extra=None, goals, grain=0.0, most=1000, work=None):
+    """Sweep a batch.
+
+    Parameters
+    ----------
+    update : numba CFunc
+        From :func:`kernel`.
+    panel : panels.Panel
+        The matrix without its diagonal.
+    data : ndarray, shape (3 * width + parameters,)
+        Diagonal, what the units need, weights of the residual, each padded.
+    inject : ndarray, shape (batch, width)
+        v, padded.
+    x : ndarray, shape (batch, width), optional
+        Where to start, overwritten; zero when None.
+    extra : ndarray, shape (batch, width), optional
+        What the units need for each sample.
+    goals : ndarray, shape (batch,)
+    grain : float
+        Residuals below this share of the size of states and injections are not waited for.
+    most : int
+        Sweeps at most.
+    work : ndarray, shape (batch, width), optional
+        Memory for the arguments of the units.
+
+    Returns
+    -------
+    Swept
+    """
+    real = panel.numbers.dtype
+    product, count = panel.product
+    batch, wide = inject.shape
+    zero = x is None
+    x = np.zeros_like(inject) if zero else x
+    s = np.empty_like(inject) if work is None else work
+    extra = s if extra is None else extra
+    residual, counts = np.empty(batch, real), np.empty((3, batch), np.int64)
+    block = max(24, _BLOCK // wide // 6 * 6)
+    _driver(real.name).sweeps(
+        product, update, panel.numbers, panel.cut, count, wide, data, inject.ravel(),
+        x.ravel(), s.ravel(), extra.ravel(), goals, real.type(grain), most, zero, block, residual, counts[0], counts[1],
+        counts[2], np.empty(wide, real),
+    )  # fmt: skip
+    return Swept(x, s, residual, counts[0], counts[1])
+
+
+@functools.cache
+def _pair_driver(real):
+    head = HEAD.format(real=real, bits="int64" if real == "float64" else "int32")
+    return codegen.module(head, _pairs, _PAIRS.format(real=real), tag="pairs")
+
+
+class SweptPairs(NamedTuple):
+    """As :class:`Swept`, for pairs of states."""
+
+    low: np.ndarray
+    high: np.ndarray
+    z_low: np.ndarray
+    z_high: np.ndarray
+    residual: np.ndarray
+    iterations: np.ndarray
+    flags: np.ndarray
+
+
+def run_pairs(update, panel, size_panel, data, inject, pair=None, *, extra=None, goals, most=1000):
+    """Sweep a batch of pairs of states, of which the lower is fed by ``A c - |A| r`` and the upper by ``A c + |A| r``.
+
+    Parameters
+    ----------
+    update, panel, data, goals, most
+        As for :func:`run`.
+    size_panel : panels.Panel
+        The moduli of the matrix.
+    inject : ndarray, shape (2, batch, width)
+        What is added to the products with the centre and with the radius.
+    pair : tuple of two ndarrays, shape (batch, width), optional
+        Where to start; zero when None.
+    extra : tuple of two ndarrays, shape (batch, width), optional
+
+    Returns
+    -------
+    SweptPairs
+    """
+    real = panel.numbers.dtype
+    product, count = panel.product
+    batch, wide = inject.shape[1:]
+    low, high = (np.zeros((batch, wide), real) for _ in range(2)) if pair is None else pair
+    s_low, s_high, middle, radius = (np.empty((batch, wide), real) for _ in range(4))
+    extra = (s_low, s_high) if extra is None else extra
+    residual, counts = np.empty(batch, real), np.empty((3, batch), np.int64)
+    block = max(24, _BLOCK // (2 * wide) // 6 * 6)
+    _pair_driver(real.name).pairs(
+        product, update, panel.numbers, size_panel.numbers, panel.cut, size_panel.cut, count, wide, data,
+        inject.ravel(), low.ravel(), high.ravel(), s_low.ravel(), s_high.ravel(), extra[0].ravel(), extra[1].ravel(),
+        goals, most, pair is None, block, residual, counts[0], counts[1], counts[2], middle.ravel(), radius.ravel(),
+        np.empty(wide, real), np.empty(wide, real),
+    )  # fmt: skip
+    return SweptPairs(low, high, s_low, s_high, residual, counts[0], counts[1])

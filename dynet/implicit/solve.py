@@ -1,0 +1,193 @@
+r"""States of implicit networks, with a bound on their distance from the true ones.
+
+Whatever the method, the last word is the residual :math:`\rho = \|x - \Phi(Ax + Bu + b)\|` in the network's norm:
+
+.. math:: \|x - x^*\| \le \rho / (1 - \bar\mu),
+
+with :math:`\bar\mu` from :mod:`dynet.implicit.wellposed`. The residual is computed in float64; what rounding may have hidden of
+it is bounded by the number of terms and the size of what was summed, and is added.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..engine import panels, sweeps
+from ..equilibrium import Equilibrium
+from ..errors import ArgumentError, Status
+from ..fields.base import describe
+from ..linalg.rigorous import UNIT, gamma
+from .wellposed import row_sums
+
+__all__ = ["METHODS", "outputs", "solve"]
+
+METHODS = ("auto", "sweep")
+_STATUS = {
+    sweeps.GOOD: Status.OK,
+    sweeps.NONFINITE: Status.NONFINITE,
+    sweeps.MOST: Status.MAX_ITERATIONS,
+    sweeps.ROUNDED: Status.PRECISION,
+}
+_LOOK = 200  # sweeps after which an ill-posed network is given up
+
+
+def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
+    """The states of a network for a batch of inputs.
+
+    Parameters
+    ----------
+    net : ImplicitNetwork
+    U : array_like, shape (inputs,) or (batch, inputs)
+    tol : float
+        Wanted bound on the distance from the true state, in ``net.norm``.
+    method : str
+    x0 : array_like, shape (n,) or (batch, n), optional
+        Where to start; zero when None.
+    max_iterations : int
+
+    Returns
+    -------
+    Equilibrium
+        `error` bounds the distance, rounding included; it is NaN, and the status ``ill_posed``, where the network is not
+        known to have one state. A sample has the same bits alone or in any batch.
+
+    Raises
+    ------
+    ArgumentError
+        For inputs of another shape or not finite, an unknown method, a tolerance that is not positive.
+
+    Examples
+    --------
+    >>> import dynet as dn
+    >>> net = dn.ImplicitNetwork([[-1.0, 0.5], [0.5, -1.0]], [[1.0], [0.0]], [[1.0, 1.0]])
+    >>> found = solve(net, [3.0])
+    >>> found.x.round(9), found.status.ok, bool(found.error <= 1e-10)
+    (array([1.6, 0.4]), True, True)
+    """
+    U, single = net.check_inputs(U)
+    if method not in METHODS:
+        raise ArgumentError("method", method, "the name of a method", choices=METHODS)
+    if not (np.isscalar(tol) and np.isfinite(tol) and tol > 0):
+        raise ArgumentError("tol", tol, "a positive number")
+    if not isinstance(max_iterations, (int, np.integer)) or max_iterations < 1:
+        raise ArgumentError("max_iterations", max_iterations, "a positive integer")
+    if x0 is not None:
+        x0 = np.asarray(x0, dtype=float)
+        if x0.shape not in ((net.n,), (len(U), net.n)) or not np.isfinite(x0).all():
+            raise ArgumentError("x0", describe(x0), f"finite, of shape ({net.n},) or (batch, {net.n})")
+        x0 = np.broadcast_to(x0, (len(U), net.n))
+    U = np.ascontiguousarray(U, float)
+    x, residual, iterations, flags = _sweep(net, U, tol, x0, max_iterations)
+    error, _ = distance(net, U, x, residual)
+    return result(net, x, residual, error, iterations, statuses(net, flags, error, tol), "sweep", single)
+
+
+def _sweep(net, U, tol, x0, most):
+    """Sweeps to an error of `tol`: states, residuals, iterations and flags."""
+    passes = net._passes("float64")
+    if not net.well_posed:
+        most = min(most, _LOOK) if np.isfinite(net.rows.reach).all() else 0
+    goal = 0.9 * tol * net.rate if net.well_posed else tol
+    inject = passes.inject(U)
+    found = passes.forward(U, goal, x0=x0, most=most, grain=_grain(net), inject=inject)
+    x, residual, iterations, flags = found.x, found.residual, found.iterations, found.flags
+    if net.well_posed:
+        error, hidden = distance(net, U, x, residual)
+        again = np.flatnonzero((error > tol) & (flags == sweeps.GOOD) & (hidden < 0.9 * tol * net.rate))
+        if again.size:  # rounding takes a share of the tolerance: what is left is for the residual
+            goal = 0.9 * (tol * net.rate - hidden[again])
+            more = sweeps.run(
+                passes._update, passes.panel("A"), passes._data, np.ascontiguousarray(inject[again]),
+                passes.pad(x[again]), goals=goal, most=most, grain=_grain(net),
+            )  # fmt: skip
+            x = x.copy()
+            x[again], residual[again], flags[again] = more.x[:, : net.n], more.residual, more.flags
+            iterations[again] += more.iterations
+    return np.ascontiguousarray(x), residual, iterations, flags
+
+
+def _grain(net):
+    return 4 * UNIT * (net.n + 8) * max(1.0, _sizes(net)[0])
+
+
+def _sizes(net):
+    """Bounds on what A, B and b can make of a state and an input of length one: three numbers, rounded up."""
+    if "sizes" not in net._made:
+        A, B, b, eta = net.exact("A"), net.exact("B"), net.exact("b"), net.weights
+        own = np.abs(np.asarray(A.diagonal(), float))
+        ones = np.ones(net.inputs)
+        into = row_sums(abs(B), ones) / eta
+        net._made["sizes"] = tuple(
+            float(v.max(initial=0.0)) * (1 + 1e-12) for v in (own + net.rows.off, into, np.abs(b) / eta)
+        )
+    return net._made["sizes"]
+
+
+def hidden_rounding(net, U, size):
+    """A bound on what rounding may hide of the residual of states of weighted length `size` (batch,), in the net's norm."""
+    by_state, by_input, by_bias = _sizes(net)
+    terms = by_state * size + by_input * np.abs(U).max(axis=1, initial=0.0) + by_bias
+    slope = max(abs(s) for s in net.activation.slopes)
+    growth = gamma(net.n + net.inputs + 8)
+    return 1.001 * (slope * growth * terms + 32 * UNIT * (2 * size + terms)) + 1e-290
+
+
+def distance(net, U, x, residual):
+    """A bound on the distance of `x` from the fixed points, from the residuals as computed, and what rounding may hide.
+
+    Returns
+    -------
+    error : ndarray, shape (batch,)
+        NaN where the network is not known to be well-posed.
+    hidden : ndarray, shape (batch,)
+    """
+    size = np.abs(x / net.weights).max(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        hidden = hidden_rounding(net, U, size + residual)
+        if not net.well_posed:
+            return np.full(len(x), np.nan), hidden
+        return (residual * (1 + 16 * UNIT) + hidden) / net.rate * (1 + 8 * UNIT), hidden
+
+
+def statuses(net, flags, error, tol):
+    """One status for each sample."""
+    if not net.well_posed:
+        return tuple(Status.NONFINITE if f == sweeps.NONFINITE else Status.ILL_POSED for f in flags)
+    words = (_STATUS[int(f)] for f in flags)
+    return tuple(
+        Status.OK if e <= tol else Status.PRECISION if word is Status.OK else word
+        for word, e in zip(words, error, strict=True)
+    )
+
+
+def result(net, x, residual, error, iterations, status, method, single):
+    """What a solver returns."""
+    certified = net.well_posed and net.activation.code is not None and bool(np.isfinite(error).all())
+    values = {"x": x, "error": error, "residual": residual, "iterations": iterations, "status": status}
+    if single:
+        values = {name: value[0] for name, value in values.items()}
+        values.update({name: float(values[name]) for name in ("error", "residual")})
+        values["iterations"] = int(values["iterations"])
+    return Equilibrium(**values, norm=net.norm, certified=certified, method=method, labels=())
+
+
+def outputs(net, U, tol=None):
+    """What ``net(U)`` returns: outputs, NaN where there is none."""
+    U, single = net.check_inputs(U)
+    dtype = net.dtype.name
+    tol = (1e-5 if dtype == "float32" else 1e-10) if tol is None else tol
+    if not (np.isscalar(tol) and np.isfinite(tol) and tol > 0):
+        raise ArgumentError("tol", tol, "a positive number")
+    passes = net._passes(dtype)
+    if ("C", dtype) not in net._made:
+        net._made["C", dtype] = panels.pack(net.C, turned=True)
+    if net.well_posed:
+        unit = np.finfo(net.dtype).eps / 2
+        grain = 4 * unit * (net.n + 8) * max(1.0, _sizes(net)[0])
+        state = passes.forward(np.ascontiguousarray(U, net.dtype), tol * net.rate, most=100_000, grain=grain)
+        bad = (state.flags != sweeps.GOOD) & (state.flags != sweeps.ROUNDED)
+        Y = panels.affine(state.x.base, net._made["C", dtype], net.d)[:, : net.outputs]
+        Y[bad] = np.nan
+    else:
+        Y = np.full((len(U), net.outputs), np.nan, net.dtype)
+    return Y[0].copy() if single else np.ascontiguousarray(Y)
