@@ -82,9 +82,9 @@ class Equilibrium(_Table, frozen=True):
 
 
 class Study(_Table, frozen=True):
-    eps: list[float] = [0.0, 0.02, 0.05, 0.1, 0.2]
-    attacks: list[str] = ["uniform", "inversion", "fgsm", "pgd"]
-    certificates: list[str] = ["interval", "gain", "lipschitz"]
+    eps: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.02, 0.05, 0.1, 0.2])
+    attacks: list[str] = msgspec.field(default_factory=lambda: ["uniform", "inversion", "fgsm", "pgd"])
+    certificates: list[str] = msgspec.field(default_factory=lambda: ["interval", "gain", "lipschitz"])
     steps: Count = 20
     restarts: Count = 1
     samples: Count | None = None
