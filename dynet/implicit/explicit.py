@@ -271,7 +271,7 @@ class ExplicitLearner:
         params = {}
         for k, (W, b) in enumerate(zip(net.matrices, net.offsets, strict=True)):
             params[f"W{k}"], params[f"b{k}"] = (W * scale, b + shift * W.sum(axis=1)) if k == 0 else (W, b)
-        self.params = {name: np.ascontiguousarray(value, dtype=dtype) for name, value in params.items()}
+        self.params = {name: np.array(value, dtype=dtype, order="C") for name, value in params.items()}
         self.layers = len(net.matrices)
         self.kept = {f"W{k}": W != 0.0 for k, W in enumerate(net.matrices)} if sparse else {}
 

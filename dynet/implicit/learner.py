@@ -121,7 +121,7 @@ class ImplicitLearner:
             "T": T, "w": np.log(eta), "s": np.sqrt(np.maximum(slack, _SLACK)), "B": np.asarray(net.B) * scale,
             "b": np.asarray(net.b) + shift * np.asarray(net.B).sum(axis=1), "C": net.C, "d": net.d,
         }  # fmt: skip
-        self.params = {name: np.ascontiguousarray(value, dtype=dtype) for name, value in params.items()}
+        self.params = {name: np.array(value, dtype=dtype, order="C") for name, value in params.items()}
         self.net, self.gamma, self.shift, self.scale, self.tol = net, float(gamma), shift, scale, tol
         self.dropout, self.edge_dropout, self.dtype = dropout, edge_dropout, np.dtype(dtype)
         self.kept = {"T": T != 0.0, "B": net.B != 0.0, "C": net.C != 0.0} if sparse else {}

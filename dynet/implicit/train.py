@@ -198,7 +198,7 @@ def _plan(*values, samples):
     return plan
 
 
-def learner(net, plan, shift, scale):
+def trainable(net, plan, shift, scale):
     """The trainable form of a network."""
     from .explicit import ExplicitLearner, ExplicitNetwork
 
@@ -206,12 +206,14 @@ def learner(net, plan, shift, scale):
         if plan.dropout or plan.edge_dropout:
             raise ArgumentError("dropout", plan.dropout or plan.edge_dropout, "0 for an explicit network")
         return ExplicitLearner(net, shift=shift, scale=scale, sparse=plan.sparse)
+    from .general import GeneralLearner
     from .learner import ImplicitLearner
 
     if not net.well_posed:
         raise ArgumentError("net", net, "a well-posed network: training keeps it so, and cannot start without")
     gamma = max(net.mu, 0.0) if plan.gamma is None else plan.gamma
-    return ImplicitLearner(
+    kind = ImplicitLearner if net.activation.name == "relu" else GeneralLearner
+    return kind(
         net, gamma=gamma, shift=shift, scale=scale, tol=plan.tol, sparse=plan.sparse, dropout=plan.dropout,
         edge_dropout=plan.edge_dropout,
     )  # fmt: skip
@@ -225,7 +227,7 @@ class _Run:
         self.augment, self.validation = augment, validation
         shift = float(U.mean(dtype=float))
         scale = max(float(np.einsum("ij,ij->i", U, U).sum(dtype=float)) / U.size - shift * shift, 0.0) ** 0.5
-        self.learner = learner(net, plan, shift, scale if scale > 1e-3 else 1.0)
+        self.learner = trainable(net, plan, shift, scale if scale > 1e-3 else 1.0)
         self.adam = Adam(self.learner.params, decay=plan.decay)
         self.mean = {name: p.copy() for name, p in self.learner.params.items()}
         self.best, self.best_score, self.best_epoch = self.mean, -1.0, 0
