@@ -133,8 +133,8 @@ class Checkpoint:
             For a file that is damaged, or that belongs to another network or another run.
         """
         try:
-            with np.load(self.path, allow_pickle=False) as file:
-                found = {name: file[name] for name in file.files}
+            with open(self.path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+                found = {name: archive[name] for name in archive.files}
         except FileNotFoundError:
             return None
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

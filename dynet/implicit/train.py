@@ -235,7 +235,7 @@ class _Run:
         self.file = None
         if checkpoint is not None:
             run = _sha(repr(plan), U, labels, repr(augment), *(() if validation is None else validation))
-            start = _sha(type(net).__name__, *(p for _, p in sorted(self.learner.params.items())))
+            start = _sha(type(net).__name__, *_parts(net))
             self.file = Checkpoint(checkpoint, start, run)
             self._resume(self.file.load())
 
@@ -355,6 +355,14 @@ class _Run:
 
 
 _AT = {name: k for k, name in enumerate(COLUMNS)}
+
+
+def _parts(net):
+    """All arrays of a network, and what else it is."""
+    if hasattr(net, "matrices"):
+        return (*net.matrices, *net.offsets)
+    arrays = [net.exact(name) for name in "ABC"]
+    return (net.activation.name, *(a if isinstance(a, np.ndarray) else a.toarray() for a in arrays), net.b, net.d, net.weights)
 
 
 def _sha(*facts):
