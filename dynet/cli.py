@@ -139,7 +139,9 @@ def certify(file: File, /, *, set: Sets = (), exact: Exact = False, json: Json =
 
     scenario = load(file, set)
     if scenario.tables.network:
-        scenario.where.say(("network",), "is nothing that this command certifies: dynet run trains, attacks and certifies it")
+        scenario.where.say(
+            ("network",), "is nothing that this command certifies: dynet run trains, attacks and certifies it"
+        )
     built, table = scenario.build(), scenario.tables.certify
 
     options = {} if table is None else {"kind": table.kind, "tol": table.tol}

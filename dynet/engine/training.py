@@ -4,13 +4,13 @@ A layer of rectifiers :math:`x = \max(0, (A + [a])x + c)` with its diagonal a < 
 
 .. math:: x_i \leftarrow \max(0, v_i + c_i) / (1 - a_i), \qquad v = A x,
 
-which solves each unit's own term exactly. The product v is a library's; everything after it is one pass here, which also
-gives the true residual :math:`|x_i - \max(0, v_i + a_i x_i + c_i)|` of the state that the sweep started from. The same for
-the adjoint, and for the two ends of an interval of states, which are carried as middle and radius: then a sweep of the
-mixed-monotone embedding costs two products of the layer's size, not four.
+which solves each unit's own term exactly. The product v is a library's; everything after it is one pass here, which
+also gives the true residual :math:`|x_i - \max(0, v_i + a_i x_i + c_i)|` of the state that the sweep started from. The
+same for the adjoint, and for the two ends of an interval of states, which are carried as middle and radius: then a
+sweep of the mixed-monotone embedding costs two products of the layer's size, not four.
 
-The largest residual is found by comparing the bits of floats as whole numbers: for numbers that are not negative the order
-is the same, it takes a vector unit, and a NaN is larger than everything instead of invisible.
+The largest residual is found by comparing the bits of floats as whole numbers: for numbers that are not negative the
+order is the same, it takes a vector unit, and a NaN is larger than everything instead of invisible.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-r"""Figures of a study of networks: how many images stay right, against the size of the disturbance, and what that costs.
+r"""Figures of a study of networks: how many images stay right, against the size of the disturbance, and what that
+costs.
 
-What an attack leaves right bounds the true robust accuracy from above, what a certificate proves bounds it from below; both are
-drawn on one pair of axes, attacks in solid lines and certificates in dashed ones, so that the gap between them can be seen.
+What an attack leaves right bounds the true robust accuracy from above, what a certificate proves bounds it from below;
+both are drawn on one pair of axes, attacks in solid lines and certificates in dashed ones, so that the gap between them
+can be seen.
 
 References
 ----------
@@ -125,12 +127,11 @@ def trade_off(*, study, networks=None, attack=None, eps=None, title=None, width=
     with canvas.style():
         figure, axes = canvas.new(width, height, title)
         axes.plot(x, y, color=canvas.FAINT, linewidth=0.8, zorder=1)
-        for k, name in enumerate(names):
-            axes.plot(x[k], y[k], "o", markersize=4, color=canvas.COLORS[k % len(canvas.COLORS)])
+        colors = [canvas.COLORS[k % len(canvas.COLORS)] for k in range(len(names))]
+        axes.scatter(x, y, s=16, color=colors, zorder=2)
         axes.set_xlabel("clean images right (%)")
         axes.set_ylabel(f"right under {attack}, ε = {eps:g} (%)")
         axes.margins(0.12)
-        colors = [canvas.COLORS[k % len(canvas.COLORS)] for k in range(len(names))]
         canvas.label_ends(figure, axes, y, [_label(study, name) for name in names], colors)
         return figure
 
@@ -160,7 +161,9 @@ def sparsity(*, study, networks=None, title=None, width=3.4, height=2.4):
         fractions = 100 * np.array(study.settings.kept)[order]
         for k, name in enumerate(names):
             values = 100 * study.kept[name][order]
-            axes.plot(fractions, values, "o-", markersize=2.5, linewidth=1.0, color=canvas.COLORS[k % len(canvas.COLORS)])
+            axes.plot(
+                fractions, values, "o-", markersize=2.5, linewidth=1.0, color=canvas.COLORS[k % len(canvas.COLORS)]
+            )
             ends.append(values[-1])
         axes.set_xscale("log")
         axes.set_xticks(fractions, [f"{value:g}" for value in fractions], minor=False)

@@ -1,14 +1,16 @@
 r"""Augmentation: random crops and mirrors of a larger image, and colours jittered along their principal components.
 
-Each batch is made from larger images while the batch before it is trained on, in one thread of its own. What a batch looks like
-depends on its seed alone, not on when the thread ran.
+Each batch is made from larger images while the batch before it is trained on, in one thread of its own. What a batch
+looks like depends on its seed alone, not on when the thread ran.
 
-With :math:`\lambda_k, p_k` the eigenvalues and eigenvectors of the covariance of the colours of all pixels of the training set,
-:math:`\sum_k a_k \lambda_k p_k` is added to every pixel of an image, :math:`a_k \sim N(0, 0.1^2)` drawn once for each image.
+With :math:`\lambda_k, p_k` the eigenvalues and eigenvectors of the covariance of the colours of all pixels of the
+training set, :math:`\sum_k a_k \lambda_k p_k` is added to every pixel of an image, :math:`a_k \sim N(0, 0.1^2)` drawn
+once for each image.
 
 References
 ----------
-A. Krizhevsky, I. Sutskever, G. E. Hinton, ImageNet classification with deep convolutional neural networks, NIPS 2012, section 4.1.
+A. Krizhevsky, I. Sutskever, G. E. Hinton, ImageNet classification with deep convolutional neural networks, NIPS 2012,
+section 4.1.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Augment:
     Parameters
     ----------
     shape : tuple of int
-        Rows and columns of the images that are given, and their colours where there are several: (32, 32) or (256, 256, 3).
+        Rows and columns of the images that are given, and their colours where there are several: (32, 32) or (256, 256,
+        3).
     crop : tuple of int
         Rows and columns of what a network gets.
     mirror : bool
@@ -69,7 +72,9 @@ class Augment:
         if not 0.0 <= self.jitter < np.inf:
             raise ArgumentError("jitter", self.jitter, "a number of at least 0")
         if self.jitter and self.components is None:
-            raise ArgumentError("components", None, "the principal components, for jitter: make it by Augment.of(images, ...)")
+            raise ArgumentError(
+                "components", None, "the principal components, for jitter: make it by Augment.of(images, ...)"
+            )
 
     @classmethod
     def of(cls, images, shape, crop, mirror=True, jitter=0.1):

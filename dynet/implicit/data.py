@@ -1,12 +1,12 @@
 r"""Images with labels: the IDX format, handwritten digits that ship with the package, and MNIST from a folder.
 
-An IDX file is a magic number of four bytes (two zeros, the type of the entries, the number of axes), one big-endian 32-bit
-length for each axis, and the entries in C order. It may be compressed by gzip. A file whose length is not the one that its
-header announces is refused: half a data set would train half a network without a word.
+An IDX file is a magic number of four bytes (two zeros, the type of the entries, the number of axes), one big-endian
+32-bit length for each axis, and the entries in C order. It may be compressed by gzip. A file whose length is not the
+one that its header announces is refused: half a data set would train half a network without a word.
 
 The digits in the package are the test set of "Optical Recognition of Handwritten Digits": 1,797 images of 8 by 8 pixels
-(E. Alpaydin, C. Kaynak, UCI Machine Learning Repository, 1998, https://doi.org/10.24432/C50P49, licence CC BY 4.0). MNIST
-does not ship with the package; its four files are found by ``dir=`` or the environment variable ``DYNET_DATA``.
+(E. Alpaydin, C. Kaynak, UCI Machine Learning Repository, 1998, https://doi.org/10.24432/C50P49, licence CC BY 4.0).
+MNIST does not ship with the package; its four files are found by ``dir=`` or the environment variable ``DYNET_DATA``.
 
 References
 ----------
@@ -179,7 +179,9 @@ def _digits():
 def _folder(dir):
     given = os.environ.get("DYNET_DATA") if dir is None else dir
     if not given:
-        raise ArgumentError("dir", None, "the folder of MNIST's four files, here or in the environment variable DYNET_DATA")
+        raise ArgumentError(
+            "dir", None, "the folder of MNIST's four files, here or in the environment variable DYNET_DATA"
+        )
     for folder in (Path(given), Path(given, "mnist")):
         if any(folder.glob(f"{_MNIST[0]}*")):
             return folder

@@ -2,14 +2,14 @@ r"""Explicit networks of rectifiers: what implicit networks are compared with, t
 
 .. math:: h_0 = u, \quad h_k = \max(0, W_k h_{k-1} + b_k), \quad y = W_L h_{L-1} + b_L.
 
-Bounds over a box are interval arithmetic layer by layer; the last layer is folded into the margins, so that the difference of
-two outputs is bounded and not each of them. Every product is widened by its a priori rounding error
+Bounds over a box are interval arithmetic layer by layer; the last layer is folded into the margins, so that the
+difference of two outputs is bounded and not each of them. Every product is widened by its a priori rounding error
 (:math:`\gamma_k = k u / (1 - k u)` times the same product of absolute values), so the bounds hold in spite of rounding.
 
 References
 ----------
-Gowal et al., On the effectiveness of interval bound propagation for training verifiably robust models, arXiv:1810.12715.
-Higham, Accuracy and Stability of Numerical Algorithms, second edition, 2002, chapter 3.
+Gowal et al., On the effectiveness of interval bound propagation for training verifiably robust models,
+arXiv:1810.12715. Higham, Accuracy and Stability of Numerical Algorithms, second edition, 2002, chapter 3.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ class ExplicitNetwork:
         matrices = tuple(np.array(W, dtype=float, ndmin=2) for W in self.matrices)
         offsets = tuple(np.array(b, dtype=float, ndmin=1) for b in self.offsets)
         if not matrices or len(matrices) != len(offsets):
-            raise ArgumentError("offsets", Shown(f"{len(offsets)} of them"), f"one for each of {len(matrices)} matrices")
+            raise ArgumentError(
+                "offsets", Shown(f"{len(offsets)} of them"), f"one for each of {len(matrices)} matrices"
+            )
         for k, (W, b) in enumerate(zip(matrices, offsets, strict=True)):
             if b.shape != W.shape[:1] or (k and W.shape[1] != len(offsets[k - 1])):
                 shapes = Shown(", ".join(f"{w.shape} and {o.shape}" for w, o in zip(matrices, offsets, strict=True)))

@@ -1,9 +1,9 @@
 """What a training returns: the network, how it ended and one row for each epoch; and the file that it resumes from.
 
-A checkpoint holds everything that the next epoch depends on: parameters, moments, the averaged and the best parameters, the
-number of steps, the rows so far. The order of the samples and what is dropped follow from seed and epoch, so a run that was
-stopped and goes on has the bits of one that was not. The file names its network and its run by digests, and is never continued
-as another one.
+A checkpoint holds everything that the next epoch depends on: parameters, moments, the averaged and the best parameters,
+the number of steps, the rows so far. The order of the samples and what is dropped follow from seed and epoch, so a run
+that was stopped and goes on has the bits of one that was not. The file names its network and its run by digests, and is
+never continued as another one.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class History:
     Attributes
     ----------
     net : ImplicitNetwork or ExplicitNetwork
-        After the last epoch; the best on the validation set where training stopped early; that of the last good epoch where it
-        diverged.
+        After the last epoch; the best on the validation set where training stopped early; that of the last good epoch
+        where it diverged.
     status : str
         ``"finished"``, ``"stopped early"`` or ``"diverged"``.
     reason : str
@@ -138,9 +138,13 @@ class Checkpoint:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise ArgumentError("checkpoint", str(self.path), f"a readable checkpoint, or a new file ({error})") from None
+            raise ArgumentError(
+                "checkpoint", str(self.path), f"a readable checkpoint, or a new file ({error})"
+            ) from None
         if str(found.pop("network", "")) != self.network:
-            raise ArgumentError("checkpoint", str(self.path), "a checkpoint of this network, and this one is of another")
+            raise ArgumentError(
+                "checkpoint", str(self.path), "a checkpoint of this network, and this one is of another"
+            )
         if str(found.pop("run", "")) != self.run:
             raise ArgumentError(
                 "checkpoint", str(self.path), "a checkpoint of the same training: the same data, epochs, rates and seed"

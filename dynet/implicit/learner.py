@@ -1,9 +1,10 @@
-r"""The loss of an implicit network and its exact gradient, for a batch, in the arithmetic of training (single precision).
+r"""The loss of an implicit network and its exact gradient, for a batch, in the arithmetic of training (single
+precision).
 
 **Parameters.** :math:`A = [\eta]\, T\, [\eta]^{-1} + [a]` with :math:`\eta = e^w`, T without diagonal and
-:math:`a_i = \gamma - \sum_j |T_{ij}| - s_i^2`, so that :math:`\mu_{\infty,[\eta]^{-1}}(A) = \gamma - \min_i s_i^2` whatever T, w
-and s are: every network on the way is well-posed. Pixels are shifted and scaled to mean 0 and deviation 1 before B; the
-network that comes out takes pixels as they are.
+:math:`a_i = \gamma - \sum_j |T_{ij}| - s_i^2`, so that :math:`\mu_{\infty,[\eta]^{-1}}(A) = \gamma - \min_i s_i^2`
+whatever T, w and s are: every network on the way is well-posed. Pixels are shifted and scaled to mean 0 and deviation 1
+before B; the network that comes out takes pixels as they are.
 
 **Loss.** With y the outputs, t the label and z the largest possible :math:`y_j - y_t` over the box of half-width
 :math:`\varepsilon` around the image, within the range of pixels,
@@ -11,20 +12,20 @@ network that comes out takes pixels as they are.
 .. math:: (1 - \kappa)\, \mathrm{CE}(y, t) + \kappa\, \mathrm{CE}(z, t) + \lambda\, \mathrm{Lip}, \qquad
    \mathrm{Lip} = \|C[\eta]\|_\infty \|[\eta]^{-1} B\|_\infty / (1 - \mu).
 
-z comes from the mixed-monotone embedding: with :math:`l = m - r` and :math:`h = m + r` the ends of the interval of states,
-:math:`A m` and :math:`|A| r` give both, since :math:`\lceil A\rceil x + \lfloor A\rfloor \bar x` and its mirror image are their
-difference and sum.
+z comes from the mixed-monotone embedding: with :math:`l = m - r` and :math:`h = m + r` the ends of the interval of
+states, :math:`A m` and :math:`|A| r` give both, since :math:`\lceil A\rceil x + \lfloor A\rfloor \bar x` and its mirror
+image are their difference and sum.
 
 **Gradient.** With D the slopes at the fixed point, :math:`w = D(A^\top w + g)` is swept like the state, and
-:math:`\partial A = w x^\top` etc. Both sweeps absorb the diagonal, so the factor of the forward one bounds the adjoint's
-(in the dual norm). Nothing here is rounded outward: training needs no proof. What is proven of the trained network is
-proven by :mod:`dynet.implicit.bounds`.
+:math:`\partial A = w x^\top` etc. Both sweeps absorb the diagonal, so the factor of the forward one bounds the
+adjoint's (in the dual norm). Nothing here is rounded outward: training needs no proof. What is proven of the trained
+network is proven by :mod:`dynet.implicit.bounds`.
 
 References
 ----------
 Jafarpour, Davydov, Proskurnikov, Bullo, Robust implicit networks via non-Euclidean contractions, arXiv:2106.03194;
-Jafarpour, Abate, Davydov, Bullo, Coogan, Robustness certificates for implicit neural networks: a mixed monotone contractive
-approach, arXiv:2112.05310.
+Jafarpour, Abate, Davydov, Bullo, Coogan, Robustness certificates for implicit neural networks: a mixed monotone
+contractive approach, arXiv:2112.05310.
 """
 
 from __future__ import annotations
@@ -109,7 +110,17 @@ class ImplicitLearner:
     """
 
     def __init__(
-        self, net, *, gamma, shift=0.0, scale=1.0, tol=1e-4, sparse=False, dropout=0.0, edge_dropout=0.0, dtype=np.float32
+        self,
+        net,
+        *,
+        gamma,
+        shift=0.0,
+        scale=1.0,
+        tol=1e-4,
+        sparse=False,
+        dropout=0.0,
+        edge_dropout=0.0,
+        dtype=np.float32,
     ):
         A, eta = net.exact("A"), net.weights
         T = A * eta / eta[:, None]
@@ -218,7 +229,9 @@ class ImplicitLearner:
         v[...], w[...] = 0.0, 0.0
         loops.sweep(v, c, x, a, gap)  # the start: every unit alone
         turned = np.ascontiguousarray(A.T)
-        iterations, residual = self._until(lambda: (np.matmul(x, turned, out=v), loops.sweep(v, c, x, a, gap)), gap, self.tol)
+        iterations, residual = self._until(
+            lambda: (np.matmul(x, turned, out=v), loops.sweep(v, c, x, a, gap)), gap, self.tol
+        )
         y = x @ p["C"].T
         y += p["d"]
         loss, dy = cross_entropy(y, labels)
@@ -285,11 +298,10 @@ class ImplicitLearner:
 
     def _until(self, sweep, gap, tol):
         """Sweep until `gap` is small: its number of sweeps and the last gap."""
-        for count in range(1, _SWEEPS + 1):
+        count, left = 0, np.inf
+        while left > tol and count < _SWEEPS:  # NaN ends it as well, and the residual then shows it
             sweep()
-            left = worst_gap(gap)
-            if not left > tol:  # also NaN, which the loss then shows
-                break
+            count, left = count + 1, worst_gap(gap)
         return count, left
 
     def _penalty(self, grads, share=1.0):

@@ -4,13 +4,14 @@ r"""Adam, and schedules of its rate.
    m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
    p \leftarrow (1 - r d)\, p - r \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
 
-at step t with rate r and decay d of the weights. A schedule is a function of the fraction of the training that is done; it
-multiplies the rate.
+at step t with rate r and decay d of the weights. A schedule is a function of the fraction of the training that is done;
+it multiplies the rate.
 
 References
 ----------
 D. P. Kingma, J. Ba, Adam: a method for stochastic optimization, ICLR 2015, arXiv:1412.6980. I. Loshchilov, F. Hutter,
-Decoupled weight decay regularization, ICLR 2019. L. N. Smith, N. Topin, Super-convergence, arXiv:1708.07120 (``one_cycle``).
+Decoupled weight decay regularization, ICLR 2019. L. N. Smith, N. Topin, Super-convergence, arXiv:1708.07120
+(``one_cycle``).
 """
 
 from __future__ import annotations

@@ -1,16 +1,18 @@
 r"""Smaller networks whose certificate is the larger one's.
 
-Deleting units leaves a principal submatrix, and :math:`\mu(A_{SS}) \le \mu(A)` with the weights of the units that stay; deleting
-couplings off the diagonal, or entries of B and C, can only lower row sums. So what is pruned stays well-posed, with the rate
-and the Lipschitz bound of the whole at least, and nothing has to be certified again.
+Deleting units leaves a principal submatrix, and :math:`\mu(A_{SS}) \le \mu(A)` with the weights of the units that stay;
+deleting couplings off the diagonal, or entries of B and C, can only lower row sums. So what is pruned stays well-posed,
+with the rate and the Lipschitz bound of the whole at least, and nothing has to be certified again.
 
-What is deleted is what the outputs can miss best, by a bound. With :math:`G = |C|(I - \lceil A\rceil)^{-1}` the gain from a unit's
-argument to the outputs, deleting entries E of A, :math:`E_B` of B and :math:`E_C` of C changes the outputs by at most
+What is deleted is what the outputs can miss best, by a bound. With :math:`G = |C|(I - \lceil A\rceil)^{-1}` the gain
+from a unit's argument to the outputs, deleting entries E of A, :math:`E_B` of B and :math:`E_C` of C changes the
+outputs by at most
 
 .. math:: G\,(|E||x| + |E_B||u|) + |E_C||x|,
 
-x the states of the network that is pruned (since :math:`\lceil A - E\rceil \le \lceil A\rceil`). Averages of :math:`|x|` and
-:math:`|u|` over a set of images make it a score of each entry; a unit's score is that of all that leaves it.
+x the states of the network that is pruned (since :math:`\lceil A - E\rceil \le \lceil A\rceil`). Averages of
+:math:`|x|` and :math:`|u|` over a set of images make it a score of each entry; a unit's score is that of all that
+leaves it.
 
 References
 ----------

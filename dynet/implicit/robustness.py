@@ -3,17 +3,20 @@ r"""How accuracy falls when images are disturbed: attacks refute, certificates p
 Within the box :math:`\|u' - u\|_\infty \le \varepsilon`, cut to the range of pixels:
 
 - ``"uniform"``: :math:`u + \varepsilon\,\xi`, the entries of :math:`\xi` uniform in [-1, 1];
-- ``"inversion"``: every pixel goes the way to its inverse, :math:`u + \mathrm{clip}(1 - 2u, -\varepsilon, \varepsilon)`;
+- ``"inversion"``: every pixel goes the way to its inverse, :math:`u + \mathrm{clip}(1 - 2u, -\varepsilon,
+  \varepsilon)`;
 - ``"fgsm"``: one step of length :math:`\varepsilon` along the sign of the gradient of the loss;
-- ``"pgd"``: steps of :math:`2.5\,\varepsilon/k` along that sign, k of them, projected back into the box, from random starts.
+- ``"pgd"``: steps of :math:`2.5\,\varepsilon/k` along that sign, k of them, projected back into the box, from random
+  starts.
 
-The gradient is the exact one of the equilibrium. The loss is :math:`\log\sum_{j\ne t}e^{y_j - y_t}`, whose gradient has the sign of
-the cross entropy's and does not vanish where the network is sure. An attack finds errors, it never proves that there are none.
+The gradient is the exact one of the equilibrium. The loss is :math:`\log\sum_{j\ne t}e^{y_j - y_t}`, whose gradient has
+the sign of the cross entropy's and does not vanish where the network is sure. An attack finds errors, it never proves
+that there are none.
 
 References
 ----------
-Goodfellow, Shlens, Szegedy, Explaining and harnessing adversarial examples, arXiv:1412.6572. Madry et al., Towards deep learning
-models resistant to adversarial attacks, arXiv:1706.06083.
+Goodfellow, Shlens, Szegedy, Explaining and harnessing adversarial examples, arXiv:1412.6572. Madry et al., Towards deep
+learning models resistant to adversarial attacks, arXiv:1706.06083.
 """
 
 from __future__ import annotations
@@ -88,7 +91,9 @@ def _read(net, U, labels, pixels):
     _, labels = read_samples("U", U, labels, net.inputs, net.outputs)
     U = np.ascontiguousarray(U, dtype=float)
     if U.min() < pixels[0] or U.max() > pixels[1]:
-        raise ArgumentError("pixels", pixels, f"a range that holds all pixels: they go from {U.min():.6g} to {U.max():.6g}")
+        raise ArgumentError(
+            "pixels", pixels, f"a range that holds all pixels: they go from {U.min():.6g} to {U.max():.6g}"
+        )
     return U, labels
 
 
@@ -229,7 +234,9 @@ def outcomes(net, U, labels, eps, *, attacks=ATTACKS, certificates=("interval",)
     return found
 
 
-def robustness_curves(net, U, labels, eps, *, attacks=ATTACKS, certificates=("interval",), steps=20, restarts=1, seed=0):
+def robustness_curves(
+    net, U, labels, eps, *, attacks=ATTACKS, certificates=("interval",), steps=20, restarts=1, seed=0
+):
     """Accuracy under each attack, and certified accuracy by each certificate, for several sizes of the disturbance.
 
     Parameters
@@ -245,8 +252,8 @@ def robustness_curves(net, U, labels, eps, *, attacks=ATTACKS, certificates=("in
     Returns
     -------
     dict of str to ndarray, shape (len(eps),)
-        Fractions of the images, by the names of the attacks and certificates. An image that is wrong without a disturbance counts
-        as wrong under every one.
+        Fractions of the images, by the names of the attacks and certificates. An image that is wrong without a
+        disturbance counts as wrong under every one.
 
     Examples
     --------

@@ -2,12 +2,12 @@ r"""A study: several networks trained on the same images, attacked, certified an
 
 The numbers of a study have names of the form ``network.quantity``:
 
-- ``accuracy`` on the test images, ``loss`` and ``accuracy_train`` of the last epoch, ``lipschitz``, ``residual`` (the largest of
-  the training), ``evaluation_residual`` (of the test images), ``parameters``, ``seconds_per_epoch``;
-- ``pgd@0.1``, ``interval@0.1`` and so on: the fraction of the images that an attack leaves right, or a certificate proves, at that
-  size of the disturbance;
-- ``accuracy@kept0.25``: of the network that keeps a quarter of its couplings, and ``mu_rise``, by how much pruning raised its log
-  norm at most (never above 0);
+- ``accuracy`` on the test images, ``loss`` and ``accuracy_train`` of the last epoch, ``lipschitz``, ``residual`` (the
+  largest of the training), ``evaluation_residual`` (of the test images), ``parameters``, ``seconds_per_epoch``;
+- ``pgd@0.1``, ``interval@0.1`` and so on: the fraction of the images that an attack leaves right, or a certificate
+  proves, at that size of the disturbance;
+- ``accuracy@kept0.25``: of the network that keeps a quarter of its couplings, and ``mu_rise``, by how much pruning
+  raised its log norm at most (never above 0);
 - ``contradictions``: images that are certified and that some attack broke all the same; anything but 0 is a defect.
 """
 
@@ -30,7 +30,7 @@ CERTIFICATES = ("interval", "gain", "lipschitz")
 #: What a network of a study is and how it is trained, for each data set, where the study does not say.
 RECIPES = {
     "digits": {"states": 40, "epochs": 100, "batch": 100, "lr": 5e-3},
-    "mnist": {"states": 100, "epochs": 40, "batch": 100, "lr": 5e-3},
+    "mnist": {"states": 100, "epochs": 40, "batch": 100, "lr": 5e-3, "decay": 0.1},
 }
 
 QUANTITIES = (
@@ -97,7 +97,9 @@ class Result:
         """The table of all curves: (network, attack or certificate, eps, fraction), and pruned ones as ``kept``."""
         for name, curves in self.curves.items():
             for kind, values in curves.items():
-                yield from ((name, kind, size, value) for size, value in zip(self.settings.eps, values.tolist(), strict=True))
+                yield from (
+                    (name, kind, size, value) for size, value in zip(self.settings.eps, values.tolist(), strict=True)
+                )
             if name in self.kept:
                 pairs = zip(self.settings.kept, self.kept[name].tolist(), strict=True)
                 yield from ((name, "kept", fraction, value) for fraction, value in pairs)
@@ -108,7 +110,9 @@ class Result:
         lines = [f"{'':<{wide}}  {'percent at eps':<12}" + "".join(f"{size:>8g}" for size in eps)]
         for name, curves in self.curves.items():
             for k, (kind, values) in enumerate(curves.items()):
-                lines.append(f"{name if not k else '':<{wide}}  {kind:<14}" + "".join(f"{100 * v:>8.1f}" for v in values))
+                lines.append(
+                    f"{name if not k else '':<{wide}}  {kind:<14}" + "".join(f"{100 * v:>8.1f}" for v in values)
+                )
         return "\n".join(lines)
 
 
@@ -118,8 +122,8 @@ def study(networks, images, settings, progress=None):
     Parameters
     ----------
     networks : dict of str to dict
-        Name -> ``kind`` ("implicit" or "explicit"), ``states``, ``gamma``, ``shift`` (pixels by which training images are moved at
-        random) and what :func:`dynet.implicit.fit` takes.
+        Name -> ``kind`` ("implicit" or "explicit"), ``states``, ``gamma``, ``shift`` (pixels by which training images are
+        moved at random) and what :func:`dynet.implicit.fit` takes.
     images : Images
     settings : Settings
     progress : callable, optional
@@ -164,7 +168,9 @@ def study(networks, images, settings, progress=None):
 def build(options, images):
     """The network that training starts from."""
     inputs, states, seed = images.train.shape[1], options["states"], options["seed"]
-    if options["kind"] == "explicit":  # two layers of as many units have as many parameters as one layer that sees itself
+    if (
+        options["kind"] == "explicit"
+    ):  # two layers of as many units have as many parameters as one layer that sees itself
         return ExplicitNetwork.random((inputs, states, states, images.classes), seed)
     from .network import ImplicitNetwork
 

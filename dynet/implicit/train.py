@@ -1,17 +1,18 @@
 r"""Training: mini-batches, Adam, schedules, the ramp of the worst case, checkpoints.
 
 The loss is that of :mod:`dynet.implicit.learner`. Training for certified accuracy first runs clean, then raises
-:math:`\varepsilon` and :math:`\kappa` linearly to their ends, then stays there. The network that comes out is an average of
-those on the way (:math:`q \leftarrow q + (1 - a)(p - q)` after each step), which is better than the last one while the rate is
-still high, and never worse afterwards.
+:math:`\varepsilon` and :math:`\kappa` linearly to their ends, then stays there. The network that comes out is an
+average of those on the way (:math:`q \leftarrow q + (1 - a)(p - q)` after each step), which is better than the last one
+while the rate is still high, and close to it afterwards.
 
-The bits of a run follow from the network, the data, the arguments and the seed: epoch e shuffles with the seed (seed, e), batch k
-drops and augments with (seed, e, k), and products run on one thread, whose order of summation is fixed.
+The bits of a run follow from the network, the data, the arguments and the seed: epoch e shuffles with the seed (seed,
+e), batch k drops and augments with (seed, e, k), and products run on one thread, where
+the order of summation is fixed (for one machine and one version of its library).
 
 References
 ----------
-B. T. Polyak, A. B. Juditsky, Acceleration of stochastic approximation by averaging, SIAM Journal on Control and Optimization 30,
-1992. Gowal et al., arXiv:1810.12715 (the ramp).
+B. T. Polyak, A. B. Juditsky, Acceleration of stochastic approximation by averaging, SIAM Journal on Control and
+Optimization 30, 1992. Gowal et al., arXiv:1810.12715 (the ramp).
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ def fit(
     decay : float
         Of the weights, in units of the rate.
     dropout, edge_dropout : float
-        Probability with which a unit or a coupling is left out of a batch; what comes out has its couplings shrunk by as much.
-        Both keep the log norm below its bound.
+        Probability with which a unit or a coupling is left out of a batch; what comes out has its couplings shrunk by
+        as much. Both keep the log norm below its bound.
     sparse : bool
         Entries of A, B and C that are zero stay zero: to train what :func:`dynet.implicit.prune` returned.
     gamma : float, optional
@@ -118,8 +119,8 @@ def fit(
     Raises
     ------
     ArgumentError
-        For shapes that do not fit, labels out of range, numbers that are not finite or out of range, or a checkpoint of another
-        network or another training.
+        For shapes that do not fit, labels out of range, numbers that are not finite or out of range, or a checkpoint of
+        another network or another training.
 
     Examples
     --------
@@ -138,8 +139,8 @@ def fit(
     if validation is not None:
         validation = read_samples("validation", *validation, net.inputs, outputs)
     plan = _plan(
-        epochs, batch, lr, schedule, penalty, eps, kappa, clean, ramp, average, decay, dropout, edge_dropout, sparse, gamma,
-        tol, seed, patience, samples=len(U),
+        epochs, batch, lr, schedule, penalty, eps, kappa, clean, ramp, average, decay, dropout, edge_dropout, sparse,
+        gamma, tol, seed, patience, samples=len(U),
     )  # fmt: skip
     if plan.patience is not None and validation is None:
         raise ArgumentError("patience", patience, "None, or a validation set to be patient with")
@@ -187,7 +188,9 @@ def _plan(*values, samples):
             text = f"from {low} to {high}" if high is not None else f"of at least {low}"
             raise ArgumentError(name, value, f"{'a whole number' if whole else 'a number'} {text}")
     if plan.gamma is not None and not plan.gamma < 1.0:
-        raise ArgumentError("gamma", plan.gamma, "a number below 1: from there on a network may have no state, or several")
+        raise ArgumentError(
+            "gamma", plan.gamma, "a number below 1: from there on a network may have no state, or several"
+        )
     if plan.patience is not None and not plan.patience >= 1:
         raise ArgumentError("patience", plan.patience, "a whole number of at least 1")
     if plan.eps > 0.0 and plan.kappa == 0.0:
@@ -264,7 +267,9 @@ class _Run:
                 progress(Done(len(self.rows) / plan.epochs, time.monotonic() - started))
         if status == "finished" and self._is_patient_no_more():
             self.mean, status = self.best, "stopped early"
-            reason = f"no better on the validation set for {plan.patience} epochs; the network is that of {self.best_epoch}"
+            reason = (
+                f"no better on the validation set for {plan.patience} epochs; the network is that of {self.best_epoch}"
+            )
         log = np.array(self.rows, dtype=float).reshape(-1, len(COLUMNS))
         net = self.net if not self.rows else self._network()
         return History(net, status, reason, log)
@@ -337,7 +342,13 @@ class _Run:
             kernels().follow(self.mean[name].reshape(-1), p.reshape(-1), p.dtype.type(share))
 
     def _arrays(self):
-        groups = {"p": self.learner.params, "m": self.adam.first, "v": self.adam.second, "q": self.mean, "best": self.best}
+        groups = {
+            "p": self.learner.params,
+            "m": self.adam.first,
+            "v": self.adam.second,
+            "q": self.mean,
+            "best": self.best,
+        }
         arrays = {f"{group}.{name}": p for group, found in groups.items() for name, p in found.items()}
         counts = np.array([self.adam.steps, self.best_epoch, self.best_score])
         return {**arrays, "counts": counts, "log": np.array(self.rows)}
@@ -362,7 +373,13 @@ def _parts(net):
     if hasattr(net, "matrices"):
         return (*net.matrices, *net.offsets)
     arrays = [net.exact(name) for name in "ABC"]
-    return (net.activation.name, *(a if isinstance(a, np.ndarray) else a.toarray() for a in arrays), net.b, net.d, net.weights)
+    return (
+        net.activation.name,
+        *(a if isinstance(a, np.ndarray) else a.toarray() for a in arrays),
+        net.b,
+        net.d,
+        net.weights,
+    )
 
 
 def _sha(*facts):

@@ -52,7 +52,9 @@ def run(scenario, out, progress):
     with clock("figures"):
         for index, table in enumerate(tables.figure):
             with _blame(where, ("figure", index)):
-                figures[_figure_name(table["kind"], figures)] = _draw(table, trajectory, certificate, built.model, study)
+                figures[_figure_name(table["kind"], figures)] = _draw(
+                    table, trajectory, certificate, built.model, study
+                )
 
     def report(files=()):
         numbers["seconds"] = clock.stop()

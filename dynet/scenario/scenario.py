@@ -28,8 +28,9 @@ class Scenario:
     ----------
     **tables
         The tables and keys of a scenario file: ``title``, ``reference``, ``seed``, ``name``, ``graph``, ``model``,
-        ``input``, ``simulate``, ``certify``, ``equilibrium``, ``figure`` (a list) and ``expect``; or ``data``, ``network`` (a
-        list) and ``study``. Here `graph` may also be a networkx graph, and ``model["coupling"]`` an array or a scipy sparse array.
+        ``input``, ``simulate``, ``certify``, ``equilibrium``, ``figure`` (a list) and ``expect``; or ``data``,
+        ``network`` (a list) and ``study``. Here `graph` may also be a networkx graph, and ``model["coupling"]`` an
+        array or a scipy sparse array.
 
     Attributes
     ----------
@@ -80,8 +81,8 @@ class Scenario:
         Raises
         ------
         ScenarioError
-            For a missing or malformed file, or one that is not a scenario: with the line, the key path, the value, what was
-            expected and the nearest valid word.
+            For a missing or malformed file, or one that is not a scenario: with the line, the key path, the value, what
+            was expected and the nearest valid word.
         """
         path = Path(path)
         plain, text = toml.read(path)

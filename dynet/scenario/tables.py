@@ -311,7 +311,9 @@ def _together(checked, where):
         )
     for index, figure in enumerate(checked.figure):
         if simulate is None or figure["kind"] in STUDIES:
-            table = "tables [[network]], which" if figure["kind"] in STUDIES else "a table [simulate], whose trajectories"
+            table = (
+                "tables [[network]], which" if figure["kind"] in STUDIES else "a table [simulate], whose trajectories"
+            )
             where.fail(("figure", index), figure, f"{table} it draws")
         several = (simulate.batch or 1) > 1 or _depth(simulate.x0) == 2
         if figure["kind"] == "decay" and not several:

@@ -1,8 +1,9 @@
 """Scenarios that train networks: the tables ``[[network]]`` and ``[study]`` on a data set, and what a run of them is.
 
-``data = "digits"`` names the images, each ``[[network]]`` one network and how it is trained, ``[study]`` what is done with all of
-them. What a key takes is read off :func:`dynet.implicit.fit`; what it is where the file does not say depends on the data set
-(:data:`dynet.implicit.study.RECIPES`), so that ``--set data=mnist`` is a study of its own and not one with the sizes of another.
+``data = "digits"`` names the images, each ``[[network]]`` one network and how it is trained, ``[study]`` what is done
+with all of them. What a key takes is read off :func:`dynet.implicit.fit`; what it is where the file does not say depends on the
+data set (:data:`dynet.implicit.study.RECIPES`), so that ``--set data=mnist`` is a study of its own and not one with the
+sizes of another.
 """
 
 from __future__ import annotations
@@ -122,7 +123,11 @@ class Trained:
         from ..implicit.study import RECIPES
         from ..implicit.train import fit
 
-        defaults = {k: p.default for k, p in keywords(fit).items() if k in keys() and p.default is not p.empty}
+        defaults = {
+            k: p.default
+            for k, p in keywords(fit).items()
+            if k in keys() and k not in _MADE and p.default is not p.empty
+        }
         found = {}
         for name, given in self.networks.items():
             options = {"kind": "implicit", "gamma": 0.0, "shift": 0, **defaults, **RECIPES[self.images.name], **given}

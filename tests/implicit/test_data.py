@@ -80,7 +80,9 @@ def mnist(folder, **changes):
     for k, (name, array) in enumerate(arrays.items()):
         if array is not None:
             plain = folder / name
-            plain.write_bytes(idx(array)) if k % 2 else plain.with_name(f"{name}.gz").write_bytes(gzip.compress(idx(array)))
+            plain.write_bytes(idx(array)) if k % 2 else plain.with_name(f"{name}.gz").write_bytes(
+                gzip.compress(idx(array))
+            )
     return folder
 
 
@@ -110,7 +112,9 @@ def test_files_that_do_not_fit_each_other(tmp_path, changes, message):
 
 def test_where_nothing_is(tmp_path, monkeypatch):
     monkeypatch.delenv("DYNET_DATA", raising=False)
-    with pytest.raises(ArgumentError, match="dir=None: expected the folder of MNIST's four files, .* variable DYNET_DATA"):
+    with pytest.raises(
+        ArgumentError, match="dir=None: expected the folder of MNIST's four files, .* variable DYNET_DATA"
+    ):
         data.load("mnist")
     with pytest.raises(ArgumentError, match="a folder that holds train-images-idx3-ubyte"):
         data.load("mnist", dir=tmp_path)

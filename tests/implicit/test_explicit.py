@@ -32,7 +32,9 @@ def test_bounds_contain_every_output_and_are_as_sharp_as_the_twin(seed, size, sc
         y = net(lo + share * (hi - lo))
         assert (low <= y).all() and (y <= high).all()
     wanted = bounds(net, lo, hi)
-    assert np.allclose(low, wanted[0], rtol=1e-9, atol=1e-9 * scale) and np.allclose(high, wanted[1], rtol=1e-9, atol=1e-9 * scale)
+    assert np.allclose(low, wanted[0], rtol=1e-9, atol=1e-9 * scale) and np.allclose(
+        high, wanted[1], rtol=1e-9, atol=1e-9 * scale
+    )
 
 
 @settings(max_examples=30)

@@ -63,7 +63,9 @@ def test_a_trained_network_keeps_its_accuracy_and_its_zeros():
     digits = load("digits")
     start = dn.ImplicitNetwork.random(64, 12, 10, gamma=0.0, seed=1)
     net = fit(start, digits.train, digits.train_labels, epochs=15, penalty=1e-3, batch=50).net
-    [(_, whole), (half, pruned), (tenth, worse)] = sparsity(net, digits.test, digits.test_labels, [1.0, 0.5, 0.15], digits.train)
+    [(_, whole), (half, pruned), (tenth, worse)] = sparsity(
+        net, digits.test, digits.test_labels, [1.0, 0.5, 0.15], digits.train
+    )
     assert pruned > whole - 0.05 and worse < whole and size(half) == round(0.5 * size(net))
     again = fit(tenth, digits.train, digits.train_labels, epochs=8, batch=50, sparse=True).net
     assert size(again) <= size(tenth) and ((again.B == 0) >= (tenth.B == 0)).all()

@@ -121,7 +121,10 @@ BAD = {
     "nan eps": (dict(eps=float("nan")), "eps=nan"),
     "steps": (dict(steps=0), "steps=0"),
     "restarts": (dict(restarts=1.5), "restarts=1.5"),
-    "pixels": (dict(U=np.full((1, 4), 1.5)), "pixels=.0.0, 1.0.: expected a range that holds all pixels: they go from 1.5"),
+    "pixels": (
+        dict(U=np.full((1, 4), 1.5)),
+        "pixels=.0.0, 1.0.: expected a range that holds all pixels: they go from 1.5",
+    ),
     "label": (dict(labels=[3]), "labels=3: expected whole numbers from 0 to 2"),
     "shape": (dict(U=np.ones((1, 3))), "U=an array of shape .1, 3."),
     "nan": (dict(U=np.full((1, 4), np.nan)), "U=NaN"),
