@@ -158,7 +158,7 @@ def load(name, dir=None):
     --------
     >>> from dynet.implicit import load
     >>> load("digits").test_labels[:4]
-    array([8, 8, 2, 2])
+    array([3, 4, 5, 6])
     """
     if name == "digits":
         return _digits()
@@ -168,8 +168,8 @@ def load(name, dir=None):
 
 
 def _digits():
-    folder = resources.files("dynet.implicit") / "digits"
-    contents = [(folder / f"{kind}.gz").read_bytes() for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")]
+    folder = resources.files("dynet.implicit")
+    contents = [(folder / f"digits-{kind}-ubyte.gz").read_bytes() for kind in ("images-idx3", "labels-idx1")]
     images, labels = (_idx(content, "digits") for content in contents)
     pixels, labels, cut = _pixels(images, 16), labels.astype(np.int64), _DIGITS_TRAIN
     source = "Optical Recognition of Handwritten Digits, UCI (E. Alpaydin, C. Kaynak, 1998), CC BY 4.0"

@@ -268,7 +268,8 @@ def fold(C, d, middle, radius, labels):
 class ExplicitLearner:
     """The parameters of an explicit network, its loss and gradients; as :class:`dynet.implicit.learner.ImplicitLearner`."""
 
-    def __init__(self, net, *, shift=0.0, scale=1.0, sparse=False, dtype=np.float32, **_):
+    def __init__(self, net, *, shift=0.0, scale=1.0, sparse=False, pixels=(0.0, 1.0), dtype=np.float32):
+        self.pixels = pixels
         self.net, self.shift, self.scale, self.dtype = net, shift, scale, np.dtype(dtype)
         params = {}
         for k, (W, b) in enumerate(zip(net.matrices, net.offsets, strict=True)):
@@ -320,7 +321,7 @@ class ExplicitLearner:
         from ..engine.training import kernels
 
         real, p, last, half = self.dtype.type, self.params, self.layers - 1, self.dtype.type(0.5)
-        low, high = (self._scaled(np.clip(end, 0.0, 1.0)) for end in (U - real(eps), U + real(eps)))
+        low, high = (self._scaled(np.clip(end, *self.pixels)) for end in (U - real(eps), U + real(eps)))
         balls, ends = [(half * (low + high), half * (high - low))], []
         for k in range(last):
             m = balls[-1][0] @ p[f"W{k}"].T + p[f"b{k}"]

@@ -49,7 +49,7 @@ class GeneralLearner(ImplicitLearner):
         intervals.check_monotone(self.net.activation)
         passes, tol = self._passes(A, a)
         p, real = self.params, self.dtype.type
-        low, high = (np.clip(U + real(sign * eps), 0.0, 1.0) for sign in (-1, 1))
+        low, high = (np.clip(U + real(sign * eps), *self.pixels) for sign in (-1, 1))
         lo, hi = (np.ascontiguousarray(self._scaled(end)) for end in (low, high))
         worst = intervals.worst_logits(passes, p["C"], p["d"], lo, hi, labels, tol)
         loss, dz = cross_entropy(worst.logits, labels)

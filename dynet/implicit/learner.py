@@ -104,6 +104,8 @@ class ImplicitLearner:
         Largest residual of a fixed point.
     sparse : bool
         Entries of A, B and C that are zero stay zero.
+    pixels : tuple of float
+        The range to which boxes of images are cut.
     dropout, edge_dropout : float
         Probabilities with which a unit, or an entry of A off its diagonal, is left out of a batch.
     dtype : dtype
@@ -120,6 +122,7 @@ class ImplicitLearner:
         sparse=False,
         dropout=0.0,
         edge_dropout=0.0,
+        pixels=(0.0, 1.0),
         dtype=np.float32,
     ):
         A, eta = net.exact("A"), net.weights
@@ -135,6 +138,7 @@ class ImplicitLearner:
         self.params = {name: np.array(value, dtype=dtype, order="C") for name, value in params.items()}
         self.net, self.gamma, self.shift, self.scale, self.tol = net, float(gamma), shift, scale, tol
         self.dropout, self.edge_dropout, self.dtype = dropout, edge_dropout, np.dtype(dtype)
+        self.pixels = pixels
         self.kept = {"T": T != 0.0, "B": net.B != 0.0, "C": net.C != 0.0} if sparse else {}
         self._space = {}
 
@@ -255,7 +259,7 @@ class ImplicitLearner:
     def _robust(self, U, labels, A, a, gone, eps, kappa, grads, dA, da):
         """Adds `kappa` times the cross entropy of the worst case over the box."""
         loops, p, real = kernels(), self.params, self.dtype.type
-        low, high = (self._scaled(np.clip(end, 0.0, 1.0)) for end in (U - real(eps), U + real(eps)))
+        low, high = (self._scaled(np.clip(end, *self.pixels)) for end in (U - real(eps), U + real(eps)))
         um, ur = real(0.5) * (low + high), real(0.5) * (high - low)
         vm, vr, lo, hi, m, r, wl, wh, pm, pr, gap, gm, gr = self._arrays("robust", 13, len(U))
         size_A, size_B = np.abs(A), np.abs(p["B"])

@@ -55,12 +55,13 @@ class _Plan:
     tol: float
     seed: int
     patience: int | None
+    pixels: tuple
 
 
 def fit(
-    net, U, labels, *, epochs, batch=100, lr=5e-3, penalty=0.0, eps=0.0, kappa=0.75, seed=0, device="cpu", progress=None,
-    schedule="one_cycle", clean=0.25, ramp=0.25, average=0.999, decay=0.0, dropout=0.0, edge_dropout=0.0, sparse=False,
-    gamma=None, augment=None, validation=None, patience=None, checkpoint=None, tol=1e-4,
+    net, U, labels, *, epochs, batch=100, lr=5e-3, penalty=0.0, eps=0.0, kappa=0.5, seed=0, device="cpu", progress=None,
+    schedule="one_cycle", clean=0.05, ramp=0.45, average=0.999, decay=0.01, dropout=0.0, edge_dropout=0.0, sparse=False,
+    pixels=(0.0, 1.0), gamma=None, augment=None, validation=None, patience=None, checkpoint=None, tol=1e-4,
 ):  # fmt: skip
     r"""Train a network to classify, keeping its log norm below a bound all the way.
 
@@ -69,7 +70,7 @@ def fit(
     net : ImplicitNetwork or ExplicitNetwork
         Where to start; it is not changed.
     U : array_like, shape (samples, inputs)
-        Images, one in each row, their pixels between 0 and 1 where `eps` is used.
+        Images, one in each row.
     labels : array_like of int, shape (samples,)
         From 0 to ``net.outputs - 1``.
     epochs, batch : int
@@ -99,6 +100,8 @@ def fit(
         as much. Both keep the log norm below its bound.
     sparse : bool
         Entries of A, B and C that are zero stay zero: to train what :func:`dynet.implicit.prune` returned.
+    pixels : tuple of float
+        The range that the box is cut to, where `eps` is used; ``(-inf, inf)`` leaves it whole.
     gamma : float, optional
         Bound on the log norm, at least the network's own and below 1; by default the larger of its own and 0.
     augment : Augment, optional
@@ -140,8 +143,12 @@ def fit(
         validation = read_samples("validation", *validation, net.inputs, outputs)
     plan = _plan(
         epochs, batch, lr, schedule, penalty, eps, kappa, clean, ramp, average, decay, dropout, edge_dropout, sparse,
-        gamma, tol, seed, patience, samples=len(U),
+        gamma, tol, seed, patience, tuple(pixels), samples=len(U),
     )  # fmt: skip
+    if plan.eps > 0.0 and not (plan.pixels[0] <= U.min() and U.max() <= plan.pixels[1]):
+        raise ArgumentError(
+            "pixels", pixels, f"a range that holds all pixels, which go from {U.min():.6g} to {U.max():.6g}"
+        )
     if plan.patience is not None and validation is None:
         raise ArgumentError("patience", patience, "None, or a validation set to be patient with")
     if augment is not None and augment.inputs != net.inputs:
@@ -208,7 +215,7 @@ def trainable(net, plan, shift, scale):
     if isinstance(net, ExplicitNetwork):
         if plan.dropout or plan.edge_dropout:
             raise ArgumentError("dropout", plan.dropout or plan.edge_dropout, "0 for an explicit network")
-        return ExplicitLearner(net, shift=shift, scale=scale, sparse=plan.sparse)
+        return ExplicitLearner(net, shift=shift, scale=scale, sparse=plan.sparse, pixels=plan.pixels)
     from .general import GeneralLearner
     from .learner import ImplicitLearner
 
@@ -218,7 +225,7 @@ def trainable(net, plan, shift, scale):
     kind = ImplicitLearner if net.activation.name == "relu" else GeneralLearner
     return kind(
         net, gamma=gamma, shift=shift, scale=scale, tol=plan.tol, sparse=plan.sparse, dropout=plan.dropout,
-        edge_dropout=plan.edge_dropout,
+        edge_dropout=plan.edge_dropout, pixels=plan.pixels,
     )  # fmt: skip
 
 

@@ -21,7 +21,19 @@ from .tables import keywords
 __all__ = ["TEMPLATE", "Trained", "build", "check", "run", "write"]
 
 _MADE = ("name", "kind", "states", "gamma", "shift")
-_NOT_HERE = ("net", "U", "labels", "device", "progress", "augment", "validation", "patience", "checkpoint", "gamma")
+_NOT_HERE = (
+    "net",
+    "U",
+    "labels",
+    "device",
+    "progress",
+    "augment",
+    "validation",
+    "patience",
+    "pixels",
+    "checkpoint",
+    "gamma",
+)
 
 
 @functools.cache
