@@ -21,6 +21,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
 from . import codegen
 
@@ -43,10 +44,32 @@ _BLOCK = 2**15  # entries of the state that are worked on together: three such a
 
 
 @intrinsic
+def part(context, array, first, count):
+    """Part of a vector as a vector without a count of its references, whose index is known not to be negative."""
+
+    def generate(context, builder, signature, arguments):
+        given = make_array(signature.args[0])(context, builder, arguments[0])
+        made = make_array(signature.return_type)(context, builder)
+        populate_array(
+            made,
+            data=builder.gep(given.data, [arguments[1]]),
+            shape=[arguments[2]],
+            strides=[given.itemsize],
+            itemsize=given.itemsize,
+            meminfo=None,
+        )
+        return made._getvalue()
+
+    return types.Array(array.dtype, 1, "C")(array, types.intp, types.intp), generate
+
+
+@intrinsic
 def to_bits(context, number):
-    """The bits of a float as an integer. Those of numbers that are not negative are ordered as the numbers are, and
-    those
-    of NaN lie above all: a maximum of bits needs no rule for NaN, so it can be taken in the lanes of a vector."""
+    """The bits of a float as an integer.
+
+    Those of numbers that are not negative are ordered as the numbers are, and those of NaN lie above all: a maximum of
+    bits needs no rule for NaN, so it can be taken in the lanes of a vector.
+    """
 
     def generate(context, builder, signature, arguments):
         size = 32 if signature.args[0] == types.float32 else 64
@@ -70,7 +93,7 @@ HEAD = """
 import numpy as np
 from numba import cfunc, njit, types
 from dynet.engine.block import FASTMATH
-from dynet.engine.sweeps import from_bits, to_bits
+from dynet.engine.sweeps import from_bits, part, to_bits
 
 REAL, BITS = np.{real}, np.{bits}
 GOOD, NONFINITE, MOST, ROUNDED = range(4)
@@ -85,6 +108,8 @@ sweeps = njit(types.void(*_pointers, _row, _index, _whole, _whole, _row, _row, _
 _whole,
                          types.boolean, _whole, _row, _index, _index, _index, _row), cache=True, nogil=True,
               error_model="numpy")(_sweeps)
+look = njit(types.void(*_pointers, _row, _index, _whole, _whole, _row, _row, _row, _row, _row, _index, _row, _row),
+            cache=True, nogil=True, error_model="numpy")(_look)
 """
 
 _PAIRS = """
@@ -112,9 +137,9 @@ def _sweeps(
         sweep = 0
         while left > 0:
             for q in range(left):
-                at = index[q] * wide
-                for i in range(at, at + wide):
-                    s[i] = inject[i]
+                source, target = part(inject, index[q] * wide, wide), part(s, index[q] * wide, wide)
+                for i in range(wide):
+                    target[i] = source[i]
             if sweep > 0 or not zero:
                 product(x, wide, index, 0, left, packed, cut, n, s, wide)
             keep = 0
@@ -135,21 +160,38 @@ def _sweeps(
                     flags[r] = NONFINITE
                     continue
                 if flags[r] > 2:
-                    large = REAL(0)
+                    large, weight = REAL(0), part(data, 2 * wide, n)
+                    state, source = part(x, at, n), part(inject, at, n)
                     for i in range(n):
-                        large = max(large, data[2 * wide + i] * (abs(x[at + i]) + abs(inject[at + i])))
+                        large = max(large, weight[i] * (abs(state[i]) + abs(source[i])))
                     if size <= grain * large:
                         flags[r] = ROUNDED
                         continue
                 if sweep >= most:
                     flags[r] = MOST
                     continue
+                target = part(x, at, n)
                 for i in range(n):
-                    x[at + i] = fresh[i]
+                    target[i] = fresh[i]
                 index[keep] = r
                 keep += 1
             left = keep
             sweep += 1
+
+
+def _look(product, update, packed, cut, n, wide, data, inject, x, s, residual, index, fresh, out):
+    """One sweep of every sample, without taking it: the units' arguments, the residuals, and where it would lead."""
+    batch = residual.size
+    for r in range(batch):
+        index[r] = r
+    for i in range(batch * wide):
+        s[i] = inject[i]
+    product(x, wide, index, 0, batch, packed, cut, n, s, wide)
+    for r in range(batch):
+        residual[r] = update(data, n, x, s, s, r * wide, fresh)
+        target = part(out, r * wide, n)
+        for i in range(n):
+            target[i] = fresh[i]
 
 
 def _pairs(
@@ -167,10 +209,15 @@ def _pairs(
         while left > 0:
             for q in range(left):
                 at = index[q] * wide
-                for i in range(at, at + wide):
-                    s_low[i], s_high[i] = inject[i], inject[batch * wide + i]
-                    middle[i] = half * (low[i] + high[i])
-                    radius[i] = half * (high[i] - low[i])
+                one, two = part(inject, at, wide), part(inject, batch * wide + at, wide)
+                below, above, mean, half_width = (
+                    part(low, at, wide), part(high, at, wide), part(middle, at, wide), part(radius, at, wide)
+                )  # fmt: skip
+                sum_low, sum_high = part(s_low, at, wide), part(s_high, at, wide)
+                for i in range(wide):
+                    sum_low[i], sum_high[i] = one[i], two[i]
+                    mean[i] = half * (below[i] + above[i])
+                    half_width[i] = half * (above[i] - below[i])
             if sweep > 0 or not zero:
                 product(middle, wide, index, 0, left, packed, cut, n, s_low, wide)
                 product(radius, wide, index, 0, left, packed_size, cut_size, n, s_high, wide)
@@ -178,10 +225,11 @@ def _pairs(
             for q in range(left):
                 r = index[q]
                 at = r * wide
-                for i in range(at, at + wide):
-                    centre, spread = s_low[i], s_high[i]
-                    s_low[i] = centre - spread
-                    s_high[i] = centre + spread
+                sum_low, sum_high = part(s_low, at, wide), part(s_high, at, wide)
+                for i in range(wide):
+                    centre, spread = sum_low[i], sum_high[i]
+                    sum_low[i] = centre - spread
+                    sum_high[i] = centre + spread
                 size = update(data, n, low, s_low, extra_low, at, fresh)
                 other = update(data, n, high, s_high, extra_high, at, fresh_high)
                 size = from_bits(max(to_bits(size), to_bits(other)))  # NaN is the largest
@@ -200,8 +248,9 @@ def _pairs(
                 if sweep >= most or flags[r] > 20:
                     flags[r] = MOST
                     continue
+                below, above = part(low, at, n), part(high, at, n)
                 for i in range(n):
-                    low[at + i], high[at + i] = fresh[i], fresh_high[i]
+                    below[i], above[i] = fresh[i], fresh_high[i]
                 index[keep] = r
                 keep += 1
             left = keep
@@ -211,14 +260,15 @@ def _pairs(
 def _linear_update(data, n, x, s, extra, at, fresh):
     """The transposed system: `extra` holds the slopes d, `data` the diagonal a and the weights."""
     wide = data.size // 3
-    most = BITS(0)
+    diagonal, weight = part(data, 0, n), part(data, 2 * wide, n)
+    state, total, slope = part(x, at, n), part(s, at, n), part(extra, at, n)
+    new, most = part(fresh, 0, n), BITS(0)
+    for i in range(n):  # three loops: compilers give up on loops over so many arrays that may overlap
+        new[i] = total[i] * slope[i] / (REAL(1) - slope[i] * diagonal[i])
     for i in range(n):
-        a, d = data[i], extra[at + i]
-        now, off = x[at + i], s[at + i]
-        z = off + a * now
-        s[at + i] = z
-        fresh[i] = off * d / (REAL(1) - d * a)
-        most = max(most, to_bits(abs(d * z - now) * data[2 * wide + i]))
+        total[i] += diagonal[i] * state[i]
+    for i in range(n):
+        most = max(most, to_bits(abs(slope[i] * total[i] - state[i]) * weight[i]))
     return from_bits(most)
 
 
@@ -246,7 +296,7 @@ class Swept(NamedTuple):
 @functools.cache
 def _driver(real):
     head = HEAD.format(real=real, bits="int64" if real == "float64" else "int32")
-    return codegen.module(head, _sweeps, _DRIVER.format(real=real), tag="sweeps")
+    return codegen.module(head, _sweeps, _look, _DRIVER.format(real=real), tag="sweeps")
 
 
 @functools.cache
@@ -308,6 +358,25 @@ def run(update, panel, data, inject, x=None, *, extra=None, goals, grain=0.0, mo
         counts[2], np.empty(wide, real),
     )  # fmt: skip
     return Swept(x, s, residual, counts[0], counts[1])
+
+
+def look(update, panel, data, inject, x):
+    """What one sweep of a batch would do; arguments as for :func:`run`.
+
+    Returns
+    -------
+    z, next : ndarray, shape (batch, width)
+        The units' arguments at `x`, and the states after the sweep.
+    residual : ndarray, shape (batch,)
+        Of `x`.
+    """
+    real, (product, count), (batch, wide) = panel.numbers.dtype, panel.product, inject.shape
+    s, out, residual = np.empty_like(inject), np.zeros_like(inject), np.empty(batch, real)
+    _driver(real.name).look(
+        product, update, panel.numbers, panel.cut, count, wide, data, inject.ravel(), x.ravel(), s.ravel(), residual,
+        np.empty(batch, np.int64), np.empty(wide, real), out.ravel(),
+    )  # fmt: skip
+    return s, out, residual
 
 
 @functools.cache

@@ -17,17 +17,21 @@ from ..equilibrium import Equilibrium
 from ..errors import ArgumentError, Status
 from ..fields.base import describe
 from ..linalg.rigorous import UNIT, gamma
+from . import seidel, solvers
 from .wellposed import row_sums
 
 __all__ = ["METHODS", "outputs", "solve"]
 
-METHODS = ("auto", "sweep")
+METHODS = ("auto", "sweep", "gauss-seidel", *solvers.STEPS)
 _STATUS = {
     sweeps.GOOD: Status.OK,
     sweeps.NONFINITE: Status.NONFINITE,
     sweeps.MOST: Status.MAX_ITERATIONS,
     sweeps.ROUNDED: Status.PRECISION,
 }
+_RESCUE = 300  # sweeps after which another method takes over, where the choice is free
+_SLOW = 100  # sweeps, or three for each unit, that are worth another method
+_FACTORED = 400  # units up to which a matrix is factored for each sample
 _LOOK = 200  # sweeps after which an ill-posed network is given up
 
 
@@ -41,6 +45,8 @@ def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
     tol : float
         Wanted bound on the distance from the true state, in ``net.norm``.
     method : str
+        ``"sweep"``, ``"gauss-seidel"``, ``"averaged"``, ``"anderson"``, ``"peaceman-rachford"``, ``"douglas-rachford"``,
+        ``"newton"``, or ``"auto"``: see :func:`choose`.
     x0 : array_like, shape (n,) or (batch, n), optional
         Where to start; zero when None.
     max_iterations : int
@@ -77,33 +83,98 @@ def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
             raise ArgumentError("x0", describe(x0), f"finite, of shape ({net.n},) or (batch, {net.n})")
         x0 = np.broadcast_to(x0, (len(U), net.n))
     U = np.ascontiguousarray(U, float)
-    x, residual, iterations, flags = _sweep(net, U, tol, x0, max_iterations)
+    used, places = choose(net, tol) if method == "auto" else (method, None)
+    inject = net._passes("float64").inject(U)
+    rescue = method == "auto" and used == "sweep" and net.well_posed
+    limit = min(max_iterations, max(_RESCUE, 4 * net.n)) if rescue else max_iterations
+    x, residual, iterations, flags = _solve(net, U, used, inject, tol, x0, limit, places)
+    late = np.flatnonzero((flags == sweeps.MOST) & (iterations < max_iterations)) if rescue else np.zeros(0, int)
+    if late.size:  # samples for which the sweeps are slow
+        other = _direct(net)
+        more = _solve(net, U[late], other, np.ascontiguousarray(inject[late]), tol, x[late], max_iterations - limit)
+        for old, new in zip((x, residual, flags), (more[0], more[1], more[3]), strict=True):
+            old[late] = new
+        iterations[late] += more[2]
+        used = f"{used}, {other}"
     error, _ = distance(net, U, x, residual)
-    return result(net, x, residual, error, iterations, statuses(net, flags, error, tol), "sweep", single)
+    return result(net, x, residual, error, iterations, statuses(net, flags, error, tol), used, single)
 
 
-def _sweep(net, U, tol, x0, most):
-    """Sweeps to an error of `tol`: states, residuals, iterations and flags."""
-    passes = net._passes("float64")
+def choose(net, tol=1e-10):
+    """The method for a network, from the structure of A, and an order of its units.
+
+    Sweeps, unless their asymptotic factor with all units active says that they would be many: a matrix of nonnegative
+    entries near the boundary of well-posedness, whose state is found by Newton's method (or Anderson's, for many units).
+    A network without cycles is solved by one sweep in order.
+
+    >>> import dynet as dn
+    >>> choose(dn.ImplicitNetwork.random(2, 50, 1))[0]
+    'sweep'
+    >>> choose(dn.ImplicitNetwork(np.full((50, 50), 0.99 / 50), np.ones((50, 1)), np.ones((1, 50))))[0]
+    'newton'
+    """
+    if "structure" not in net._made:
+        places = seidel.order(net) if net.well_posed and net.n > 1 else None
+        net._made["structure"] = places, _asymptotic(net) if net.well_posed and places is None else 0.0
+    places, factor = net._made["structure"]
+    if places is not None:
+        return "gauss-seidel", places
+    sweeps_needed = np.log(0.1 * min(tol, 0.1)) / np.log(min(factor, 1 - 1e-9)) if factor > 0 else 0
+    slow = max(_SLOW, 3 * net.n) if net.n <= _FACTORED else _SLOW
+    return _direct(net) if sweeps_needed > slow else "sweep", None
+
+
+def _direct(net):
+    return "newton" if net.n <= _FACTORED else "anderson"
+
+
+def _asymptotic(net):
+    """An estimate of the sweep's factor near a state where all units are as steep as they can be."""
+    A = net.exact("A")
+    diagonal = np.asarray(A.diagonal(), float)
+    v, growth = np.random.default_rng(0).normal(size=net.n), []
+    for _ in range(40):
+        w = net.rows.reach * (A @ v - diagonal * v)
+        size = np.linalg.norm(w)
+        if not size > 0:
+            return 0.0
+        growth.append(size)
+        v = w / size
+    return float(np.exp(np.mean(np.log(growth[-15:]))))
+
+
+def _solve(net, U, method, inject, tol, x0, most, places=None):
+    """States to an error of `tol` by a method: states, residuals, iterations and flags."""
     if not net.well_posed:
         most = min(most, _LOOK) if np.isfinite(net.rows.reach).all() else 0
-    goal = 0.9 * tol * net.rate if net.well_posed else tol
-    inject = passes.inject(U)
-    found = passes.forward(U, goal, x0=x0, most=most, grain=_grain(net), inject=inject)
-    x, residual, iterations, flags = found.x, found.residual, found.iterations, found.flags
-    if net.well_posed:
-        error, hidden = distance(net, U, x, residual)
-        again = np.flatnonzero((error > tol) & (flags == sweeps.GOOD) & (hidden < 0.9 * tol * net.rate))
-        if again.size:  # rounding takes a share of the tolerance: what is left is for the residual
-            goal = 0.9 * (tol * net.rate - hidden[again])
-            more = sweeps.run(
-                passes._update, passes.panel("A"), passes._data, np.ascontiguousarray(inject[again]),
-                passes.pad(x[again]), goals=goal, most=most, grain=_grain(net),
-            )  # fmt: skip
-            x = x.copy()
-            x[again], residual[again], flags[again] = more.x[:, : net.n], more.residual, more.flags
-            iterations[again] += more.iterations
-    return np.ascontiguousarray(x), residual, iterations, flags
+        return _run(net, "sweep", inject, x0, np.full(len(U), float(tol)), most, None)
+    goals = np.full(len(U), 0.9 * tol * net.rate)
+    x, residual, iterations, flags = _run(net, method, inject, x0, goals, most, places)
+    error, hidden = distance(net, U, x, residual)
+    again = np.flatnonzero((error > tol) & (flags == sweeps.GOOD) & (hidden < 0.9 * tol * net.rate))
+    if again.size:  # rounding takes a share of the tolerance: what is left is for the residual
+        goals = 0.9 * (tol * net.rate - hidden[again])
+        more = _run(net, method, np.ascontiguousarray(inject[again]), x[again], goals, most, places)
+        x[again], residual[again], flags[again] = more[0], more[1], more[3]
+        iterations[again] += more[2]
+    return x, residual, iterations, flags
+
+
+def _run(net, method, inject, x0, goals, most, places):
+    """One run of a method to given residuals."""
+    passes = net._passes("float64")
+    if method == "sweep":
+        start = None if x0 is None else passes.pad(x0)
+        found = sweeps.run(
+            passes._update, passes.panel("A"), passes._data, inject, start, goals=goals, most=most, grain=_grain(net)
+        )
+        return np.array(found.x[:, : net.n]), found.residual, found.iterations, found.flags
+    x = np.zeros_like(inject) if x0 is None else passes.pad(x0)
+    if method == "gauss-seidel":
+        x, *rest = seidel.run(net, inject, x, goals, most, _grain(net), places)
+    else:
+        x, *rest = solvers.iterate(net, solvers.STEPS[method](net, inject), inject, x, goals, most, _grain(net))
+    return np.array(x), *rest
 
 
 def _grain(net):

@@ -6,6 +6,8 @@ solution, and the residual at any y brackets it. Piecewise linear activations ar
 Newton's method, kept inside the bracket.
 """
 
+# ruff: noqa: F821 (the names in the source that is copied are bound in the generated module)
+
 from __future__ import annotations
 
 import functools
@@ -16,7 +18,7 @@ from ..engine import panels, sweeps
 from ..fields import lanes
 from ..fields.lure import _activation_source
 
-__all__ = ["data", "update"]
+__all__ = ["data", "pieces", "update"]
 
 #: psi(a, s, inverse of m, parameter) in closed form; for ReLU `near` is 1 / (1 - a).
 _CLOSED = {
@@ -93,24 +95,23 @@ def solve(a, s, near, y, p):
 
 
 def _update(data, n, x, s, extra, at, fresh):
-    wide = data.size // 3
-    p = data[3 * wide]
-    most = BITS(0)  # noqa: F821 (bound in the generated module)
+    wide, p = data.size // 3, data[data.size - 1]
+    diagonal, near, weight = part(data, 0, n), part(data, wide, n), part(data, 2 * wide, n)
+    state, total, new, most = part(x, at, n), part(s, at, n), part(fresh, 0, n), BITS(0)
+    for i in range(n):  # three loops: compilers give up on loops over so many arrays that may overlap
+        new[i] = solve(diagonal[i], total[i], near[i], state[i], p)
     for i in range(n):
-        a, now, off = data[i], x[at + i], s[at + i]
-        z = off + a * now
-        s[at + i] = z
-        fresh[i] = solve(a, off, data[wide + i], now, p)  # noqa: F821
-        most = max(most, to_bits(abs(value(z, p) - now) * data[2 * wide + i]))  # noqa: F821
-    return from_bits(most)  # noqa: F821
+        total[i] += diagonal[i] * state[i]
+    for i in range(n):
+        most = max(most, to_bits(abs(value(total[i], p) - state[i]) * weight[i]))
+    return from_bits(most)
 
 
-@functools.lru_cache(maxsize=64)
-def update(activation, real):
-    """The compiled pass over the units for an activation, in ``"float64"`` or ``"float32"``."""
+def pieces(activation, real):
+    """The source of ``value(z, p)`` and ``solve(a, s, near, y, p)`` for an activation."""
     code = activation.code
     if code in _CLOSED:
-        return sweeps.kernel(real, _HEAD.format(value=_VALUE[code], closed=_CLOSED[code]), _update)
+        return [_HEAD.format(value=_VALUE[code], closed=_CLOSED[code])]
     if code is not None:
         phi = f"from dynet.fields.kernels import {code} as phi\n"
     else:
@@ -120,7 +121,13 @@ def update(activation, real):
     else:  # by a secant
         slope, after = "slope = max(slope, REAL(1e-3))", "slope = (g - before) / step"
     tiny = "TINY = REAL(4e-16)\n" if real == "float64" else "TINY = REAL(2e-7)\n"
-    return sweeps.kernel(real, tiny + _CURVED.format(phi=phi, slope=slope, after=after), _update)
+    return [tiny + _CURVED.format(phi=phi, slope=slope, after=after)]
+
+
+@functools.lru_cache(maxsize=64)
+def update(activation, real):
+    """The compiled pass over the units for an activation, in ``"float64"`` or ``"float32"``."""
+    return sweeps.kernel(real, *pieces(activation, real), _update)
 
 
 def data(activation, diagonal, weights, real, *, transposed=False):

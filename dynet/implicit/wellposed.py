@@ -104,5 +104,28 @@ def best_weights(A, slopes):
     family = [(slope * diagonal, abs(slope) * off) for slope in sorted({s for s in slopes if s != 0})]
     if not family:
         return np.ones(len(diagonal))
-    vector = row_choice_perron(family).vector
+    vector = _layered(A, slopes, off)
+    vector = row_choice_perron(family).vector if vector is None else vector
     return np.maximum(vector / vector.max(), _TINY)
+
+
+def _layered(A, slopes, off):
+    r"""Weights for a network without cycles, else None.
+
+    Any factor is possible there, at the price of weights that lie far apart: those of
+    :math:`\eta = \mathbf 1 + 2S|A_{\rm off}|\eta` give the factor 1/2.
+    """
+    n = off.shape[0]
+    entries = off.nnz if hasattr(off, "nnz") else np.count_nonzero(off)
+    if entries > n * (n - 1) // 2:
+        return None
+    reach = rows(A, np.ones(n), slopes).reach
+    if not np.isfinite(reach).all():
+        return None
+    pattern, left, eta = (off != 0).astype(float), np.ones(n), np.ones(n)
+    while left.any():
+        further = (pattern @ left > 0).astype(float)  # units with a chain of so many links behind them
+        if np.array_equal(further, left):
+            return None
+        left, eta = further, 1 + 2 * reach * (off @ eta)
+    return eta if np.isfinite(eta).all() and eta.max() < 1e90 else None
