@@ -138,6 +138,10 @@ def certify(file: File, /, *, set: Sets = (), exact: Exact = False, json: Json =
     from .scenario.many import load
 
     scenario = load(file, set)
+    if scenario.tables.network:
+        scenario.where.say(
+            ("network",), "is nothing that this command certifies: dynet run trains, attacks and certifies it"
+        )
     built = scenario.build()
     try:
         found = search(built.model, built.norm, **built.certify)
@@ -236,6 +240,7 @@ def models(kind: Annotated[str | None, Parameter(help="Explain this one.")] = No
     for entry in entries:
         print(f"{entry['kind']:<{wide}}  {entry['equation']}\n{'':<{wide}}  {', '.join(entry['parameters'])}")
     print(f"\nYour own: function = {'file.py:name'!r} in [model]. Explain one: dynet models {entries[0]['kind']}")
+    print("Networks trained on images: tables [[network]] and [study] instead of [model] (see: dynet new study)")
 
 
 @app.command

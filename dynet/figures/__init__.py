@@ -9,18 +9,25 @@ import inspect
 from ..errors import ArgumentError
 from .canvas import save
 
-__all__ = ["KINDS", "draw", "options", "save"]
+__all__ = ["KINDS", "STUDIES", "draw", "options", "save"]
 
 #: Each kind of figure with one line on what it shows.
 KINDS = {
     "decay": "distances between simulated pairs, on a log axis, under the certified bound",
     "trajectories": "a few representative states over time, in front of all others",
+    "attacks": "accuracy of a network against the size of the disturbance, for each attack",
+    "certificates": "what each certificate proves of a network, under what an attack leaves right",
+    "networks": "accuracy under an attack and certified accuracy, for several networks",
+    "trade_off": "accuracy under an attack against accuracy on clean images",
+    "sparsity": "accuracy against the fraction of couplings that pruning kept",
 }
+#: Those that draw a study of networks instead of a trajectory.
+STUDIES = ("attacks", "certificates", "networks", "trade_off", "sparsity")
 
-_SUBJECTS = ("trajectory", "certificate", "model")
+_SUBJECTS = ("trajectory", "certificate", "model", "study")
 
 
-def draw(kind, *, trajectory=None, certificate=None, model=None, **options):
+def draw(kind, *, trajectory=None, certificate=None, model=None, study=None, **options):
     """Draw a figure.
 
     Parameters
@@ -33,6 +40,8 @@ def draw(kind, *, trajectory=None, certificate=None, model=None, **options):
         What was certified; `decay` draws its bound.
     model : VectorField, optional
         The model, for figures that need it.
+    study : dynet.implicit.study.Result, optional
+        What the figures of :data:`STUDIES` draw.
     **options
         The options of that kind; :func:`dynet.figures.options` lists them.
 
@@ -58,6 +67,10 @@ def draw(kind, *, trajectory=None, certificate=None, model=None, **options):
     'time $t$ (s)'
     """
     check_options(kind, options)
+    if kind in STUDIES:
+        if study is None:
+            raise ArgumentError("study", None, f"the result of a study, which figure {kind!r} draws")
+        return _function(kind)(study=study, **options)
     if trajectory is None:
         raise ArgumentError("trajectory", None, f"a Trajectory, which figure {kind!r} draws")
     return _function(kind)(trajectory=trajectory, certificate=certificate, model=model, **options)
@@ -96,6 +109,10 @@ def check_options(kind, given):
 def _function(kind):
     if kind not in KINDS:
         raise ArgumentError("kind", kind, "a kind of figure", choices=KINDS)
+    if kind in STUDIES:
+        from . import study
+
+        return getattr(study, kind)
     from .decay import decay
     from .trajectories import trajectories
 

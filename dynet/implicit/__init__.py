@@ -1,6 +1,17 @@
 """Implicit networks: layers defined by an equilibrium, solved with proof, trained, and certified."""
 
 _HOME = {
+    "Augment": "augment",
+    "ExplicitNetwork": "explicit",
+    "History": "history",
+    "Images": "data",
+    "attack": "robustness",
+    "certified": "robustness",
+    "fit": "train",
+    "load": "data",
+    "prune": "regularize",
+    "read_idx": "data",
+    "robustness_curves": "robustness",
     "ImplicitNetwork": "network",
     "Passes": "passes",
     "gradients": "adjoint",

@@ -71,6 +71,10 @@ def build(tables, where, base, objects):
     ------
     ScenarioError
     """
+    if tables.network:
+        from .training import build as training
+
+        return training(tables, where)
     files = {}
     coupling, origin = sources.graph(tables, where, base, objects, files)
     model, u = _model(tables, where, base, objects, files, coupling, origin)

@@ -39,6 +39,7 @@ class Report:
         Where the files are; None for a run that writes none.
     files : tuple of str
         Relative to `folder`.
+    study : dynet.implicit.study.Result or None
     """
 
     scenario: object
@@ -52,6 +53,7 @@ class Report:
     digest: str
     folder: Path | None = None
     files: tuple = field(default=())
+    study: object | None = None
 
     @property
     def ok(self):
@@ -91,6 +93,11 @@ class Report:
                     {"trajectory": i, "status": s.word, "t": _finite(float(stops[i])), "remedy": s.remedy}
                     for i, s in failed[:20]
                 ],
+            }
+        if self.study is not None:
+            data["study"] = {
+                "table": str(self.study),
+                "training": {name: f"{h.status}: {h.reason}" for name, h in self.study.histories.items()},
             }
         if self.equilibrium is not None:
             data["equilibrium"] = {
@@ -167,6 +174,10 @@ def render(data, folder=None):
             row("  its rate", rate_text(found["rate"]))
         else:
             row("  why not", certificate["reason"])
+    elif "study" in data:
+        lines += [f"  {line}" for line in data["study"]["table"].splitlines()]
+        for name, ending in data["study"]["training"].items():
+            row(name, f"{100 * found[f'{name}.accuracy']:.2f} % right", "" if ending.startswith("finished") else ending)
     else:
         row("states", found["nodes"])
     if "fitted_rate" in found:

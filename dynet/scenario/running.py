@@ -22,7 +22,7 @@ from .. import __version__
 from ..engine import ahead
 from ..errors import ArgumentError, ScenarioError
 from ..figures.canvas import preload
-from . import measure
+from . import measure, training
 from .report import Report
 
 __all__ = ["digest", "run"]
@@ -39,26 +39,36 @@ def run(scenario, out, progress):
         resolved = scenario.resolved()
         inputs = scenario.inputs(built)
     tables, where = resolved.tables, scenario.where
-    with contextlib.nullcontext() if tables.simulate is None else ahead.compiling_driver():
-        certificate, equilibrium, trajectory = _solve(built, tables, where, clock)
-    numbers = measure.numbers(built.model, trajectory, certificate, equilibrium)
+    study = certificate = equilibrium = trajectory = None
+    if tables.network:
+        with clock("train") as watch:
+            study = training.run(built, watch)
+        numbers = dict(study.numbers)
+    else:
+        with contextlib.nullcontext() if tables.simulate is None else ahead.compiling_driver():
+            certificate, equilibrium, trajectory = _solve(built, tables, where, clock)
+        numbers = measure.numbers(built.model, trajectory, certificate, equilibrium)
     figures = {}
     with clock("figures"):
         for index, table in enumerate(tables.figure):
             with _blame(where, ("figure", index)):
-                figures[_figure_name(table["kind"], figures)] = _draw(table, trajectory, certificate, built.model)
+                figures[_figure_name(table["kind"], figures)] = _draw(
+                    table, trajectory, certificate, built.model, study
+                )
 
     def report(files=()):
         numbers["seconds"] = clock.stop()
         checks = measure.expectations(tables.expect, numbers)
         return Report(resolved, trajectory, certificate, equilibrium, numbers, checks, clock.seconds, versions(),
-                      digest(resolved, inputs), folder, files)  # fmt: skip
+                      digest(resolved, inputs), folder, files, study)  # fmt: skip
 
     if folder is None:
         return report()
     with _stage(folder) as stage:
         with clock("write"):
             _write(stage, resolved, inputs, trajectory, certificate, figures)
+            if study is not None:
+                training.write(stage, study)
         names = sorted(path.relative_to(stage).as_posix() for path in stage.rglob("*") if path.is_file())
         final = report((*names, "report.json"))
         (stage / "report.json").write_text(final.to_json() + "\n", encoding="utf-8")
@@ -131,11 +141,12 @@ def _figure_name(kind, taken):
     return kind if number == 1 else f"{kind}-{number}"
 
 
-def _draw(table, trajectory, certificate, model):
+def _draw(table, trajectory, certificate, model, study):
     from ..figures import draw
 
     options = {k: v for k, v in table.items() if k != "kind"}
-    return draw(table["kind"], trajectory=trajectory, certificate=certificate, model=model, **options)
+    subjects = dict(trajectory=trajectory, certificate=certificate, model=model) if study is None else dict(study=study)
+    return draw(table["kind"], **subjects, **options)
 
 
 def _write(stage, resolved, inputs, trajectory, certificate, figures):

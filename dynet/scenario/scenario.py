@@ -30,8 +30,9 @@ class Scenario:
     ----------
     **tables
         The tables and keys of a scenario file: ``title``, ``reference``, ``seed``, ``name``, ``graph``, ``model``,
-        ``input``, ``simulate``, ``certify``, ``equilibrium``, ``figure`` (a list) and ``expect``. Here `graph` may also be a
-        networkx graph, and ``model["coupling"]`` an array or a scipy sparse array.
+        ``input``, ``simulate``, ``certify``, ``equilibrium``, ``figure`` (a list) and ``expect``; or ``data``,
+        ``network`` (a list) and ``study``. Here `graph` may also be a networkx graph, and ``model["coupling"]`` an
+        array or a scipy sparse array.
 
     Attributes
     ----------
@@ -82,8 +83,8 @@ class Scenario:
         Raises
         ------
         ScenarioError
-            For a missing or malformed file, or one that is not a scenario: with the line, the key path, the value, what was
-            expected and the nearest valid word.
+            For a missing or malformed file, or one that is not a scenario: with the line, the key path, the value, what
+            was expected and the nearest valid word.
         """
         path = Path(path)
         plain, text = toml.read(path)
@@ -177,7 +178,9 @@ class Scenario:
         """The scenario with every default, seed and path filled in, as a run writes it."""
         plain = msgspec.to_builtins(self.tables) | {"name": self.name}  # in the order of the tables, whoever wrote them
         plain = {k: v for k, v in plain.items() if v not in (None, "", [], {})}
-        for name in ("graph", "simulate", "certify", "equilibrium"):
+        if self.tables.network:
+            plain["network"] = [{"name": name, **found} for name, found in self.build().options().items()]
+        for name in ("graph", "simulate", "certify", "equilibrium", "study"):
             if name in plain:
                 if name == "simulate" and plain[name]["seed"] is None:
                     plain[name]["seed"] = self.tables.seed
@@ -197,6 +200,8 @@ class Scenario:
     def inputs(self, built):
         """The contents of the files that the resolved scenario reads: name -> bytes."""
         found = {f"inputs/{path.name}": path.read_bytes() for path in built.files.values()}
+        if self.tables.network:
+            return {f"inputs/{built.images.name}.sha256": f"{built.images.digest}\n".encode()}
         if self._uses("graph", "file", _GRAPH):
             found[_GRAPH] = _graphml(self._objects[_GRAPH], self.tables.model.get("edge_weight", "weight"))
         if self._uses("model", "coupling", _COUPLING):
@@ -215,6 +220,8 @@ class Scenario:
         return toml.dumps(self._plain)
 
     def __repr__(self):
+        if self.tables.network:
+            return f"Scenario({self.name!r}, {len(self.tables.network)} networks on {self.tables.data!r})"
         words = self.tables.model.get("kind") or self.tables.model.get("function")
         return f"Scenario({self.name!r}, model {words!r})"
 

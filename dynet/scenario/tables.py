@@ -83,6 +83,16 @@ class Equilibrium(_Table, frozen=True):
     method: str = "auto"
 
 
+class Study(_Table, frozen=True):
+    eps: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.02, 0.05, 0.1, 0.2])
+    attacks: list[str] = msgspec.field(default_factory=lambda: ["uniform", "inversion", "fgsm", "pgd"])
+    certificates: list[str] = msgspec.field(default_factory=lambda: ["interval", "gain", "lipschitz"])
+    steps: Count = 20
+    restarts: Count = 1
+    samples: Count | None = None
+    kept: list[float] = []
+
+
 class Tolerance(_Table, frozen=True):
     value: float
     rtol: Annotated[float, Meta(ge=0.0)] | None = None
@@ -99,12 +109,15 @@ class Tables(_Table, frozen=True, kw_only=True):
     name: str | None = None
     reference: str | None = None
     seed: Seed = 0
+    data: str | None = None
     graph: Graph | None = None
-    model: dict[str, Any]
+    model: dict[str, Any] | None = None
     input: dict[str, Any] | None = None
     simulate: Simulate | None = None
     certify: Certify | None = None
     equilibrium: Equilibrium | None = None
+    network: list[dict[str, Any]] = []
+    study: Study | None = None
     figure: list[dict[str, Any]] = []
     expect: dict[str, Any] = {}
 
@@ -169,6 +182,8 @@ def tables(plain, where):
     """
     _finite(plain, (), where)
     checked = _convert(plain, Tables, (), where)
+    if checked.network and checked.study is None:
+        checked = msgspec.structs.replace(checked, study=Study())
     for index, figure in enumerate(checked.figure):
         _figure(figure, ("figure", index), where)
     _expect(checked, where)
@@ -257,9 +272,9 @@ def _figure(figure, path, where):
 def _expect(checked, where):
     for name, wanted in checked.expect.items():
         path = ("expect", name)
-        if name not in QUANTITIES:
+        if name not in QUANTITIES and not checked.network:  # of networks they have other names: see training.check
             where.fail(path, wanted, "a quantity that a run measures", choices=QUANTITIES, word=name)
-        needs = [table for table in QUANTITIES[name][0] if getattr(checked, table) is None]
+        needs = [table for table in QUANTITIES.get(name, ((),))[0] if getattr(checked, table) is None]
         if needs:
             where.fail(path, wanted, f"a table [{needs[0]}], which measures it")
         if isinstance(wanted, dict):
@@ -278,16 +293,30 @@ def _together(checked, where):
     """What one table asks of another."""
     if checked.name is not None and not re.fullmatch(r"[\w][\w .-]*", checked.name):
         where.fail(("name",), checked.name, "a plain folder name: letters, digits, '-', '_', '.'")
+    if checked.network:
+        from . import training
+
+        return training.check(checked, where)
+    for name in ("data", "study"):
+        if getattr(checked, name) is not None:
+            where.say((name,), "has no use: there is no [[network]]")
+    if checked.model is None:
+        where.say(("model",), "is missing: every scenario needs it, or else [[network]]")
     if checked.simulate is None and checked.certify is None and checked.equilibrium is None:
         where.say((), "there is nothing to do: add one of the tables [simulate], [certify], [equilibrium]")
+    from ..figures import STUDIES
+
     simulate = checked.simulate
     if simulate is not None and isinstance(simulate.save, str) and simulate.save != "last":
         where.fail(
             ("simulate", "save"), simulate.save, "a number of times, a list of times, or 'last'", choices=["last"]
         )
     for index, figure in enumerate(checked.figure):
-        if simulate is None:
-            where.fail(("figure", index), figure, "a table [simulate], whose trajectories it draws")
+        if simulate is None or figure["kind"] in STUDIES:
+            table = (
+                "tables [[network]], which" if figure["kind"] in STUDIES else "a table [simulate], whose trajectories"
+            )
+            where.fail(("figure", index), figure, f"{table} it draws")
         several = (simulate.batch or 1) > 1 or _depth(simulate.x0) == 2
         if figure["kind"] == "decay" and not several:
             where.fail(("figure", index, "kind"), "decay", "simulate.batch of at least 2: it draws distances of pairs")

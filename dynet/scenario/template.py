@@ -51,7 +51,7 @@ def template(kind):
     Parameters
     ----------
     kind : str
-        A key of :data:`dynet.models.KINDS`.
+        A key of :data:`dynet.models.KINDS`, or ``"study"`` for networks trained on images.
 
     Returns
     -------
@@ -68,6 +68,10 @@ def template(kind):
     >>> print(template("lorenz").splitlines()[0])
     # Lorenz: x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z
     """
+    if kind == "study":
+        from .training import TEMPLATE
+
+        return TEMPLATE
     model = _known(kind)
     parameters, start = keywords(model), dict(_START.get(kind, {}))
     on_graph = "coupling" in parameters and "coupling" not in start

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pytest
+from figures.studies import result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynet.errors import ArgumentError
-from dynet.figures import KINDS, canvas, draw, options, save
+from dynet.figures import KINDS, STUDIES, canvas, draw, options, save
 from dynet.figures.decay import _down
 from dynet.figures.trajectories import representatives
 
@@ -181,10 +182,14 @@ def test_spread_is_the_least_squares_choice():
     np.testing.assert_allclose(canvas.spread(wanted, gap, 0.0, 1.0), best, atol=0.01)
 
 
+def subjects(kind):
+    return {"study": result()} if kind in STUDIES else {"trajectory": batch(), "certificate": claim()}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_saving_is_deterministic_and_leaves_only_the_two_files(kind, tmp_path):
     for name in ("one", "two"):
-        paths = save(draw(kind, trajectory=batch(), certificate=claim()), tmp_path / name / "figure")
+        paths = save(draw(kind, **subjects(kind)), tmp_path / name / "figure")
         assert [p.name for p in paths] == ["figure.png", "figure.svg"]
         assert sorted(p.name for p in (tmp_path / name).iterdir()) == ["figure.png", "figure.svg"]
     for suffix in ("png", "svg"):
@@ -217,7 +222,7 @@ def test_the_users_settings_do_not_reach_the_figure(tmp_path):
 
 def test_width_is_one_column_by_default():
     for kind in KINDS:
-        assert draw(kind, trajectory=batch()).get_figwidth() == 3.4
+        assert draw(kind, **subjects(kind)).get_figwidth() == 3.4
         assert options(kind)["width"] == 3.4
 
 
