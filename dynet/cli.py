@@ -162,7 +162,8 @@ def verify(
 ):
     """Prove a certificate again from its file alone. Exits with 0: it holds; 1: it does not; 2: the file is unreadable."""
     found = _certificate(certificate)
-    holds = bool(found) and found.check(exact=exact)
+    parts = found.parts(exact)
+    holds = bool(found) and not any(word.startswith("FAILED") for word in parts.values())
     if json:
         rate = found.rate if abs(found.rate) < float("inf") else None  # JSON has no infinity
         norm = None if found.norm is None else str(found.norm)
@@ -173,10 +174,12 @@ def verify(
             "status": found.status,
             "rate": rate,
             "norm": norm,
+            "parts": parts,
         }
         print(_dumps(data))
     else:
         print(f"{found}\n  check   {_checked(found, holds, exact)}")
+        print("\n".join(f"    {name:<12} {word}" for name, word in parts.items()))
     return 0 if holds else 1
 
 

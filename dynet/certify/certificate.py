@@ -77,8 +77,8 @@ class Certificate(Benefits):
     norm : Norm, seminorm or norm of volumes, or None
     bounds : tuple of float
         Lower and upper bound on the least log norm, maximal over all slopes in the declared intervals, that any diagonal
-        weights of the same p can reach; the lower one is ``-inf`` where none is known. They are bounds of the search:
-        :meth:`check` proves the rate, not that it is the best.
+        weights of the same p can reach; the lower one is ``-inf`` where none is known. :meth:`check` proves the upper
+        one, :meth:`check_lower` the lower one.
     reason : str
         In words, what holds, or why nothing does.
     region : str
@@ -91,6 +91,8 @@ class Certificate(Benefits):
         The dimension of the volumes, for the kinds ``k`` and ``alpha``.
     law : Law or None
         A conservation law or an invariance that is part of the claim.
+    floor : object or None
+        The proof of the lower one of the bounds; see :mod:`dynet.certify.floors`.
     source : VectorField or None
         The field, where the certificate was made in this session; not part of the claim, nor of its file.
 
@@ -115,6 +117,7 @@ class Certificate(Benefits):
     claim: object | None = field(default=None, repr=False)
     order: float | None = None
     law: Law | None = None
+    floor: object | None = field(default=None, repr=False)
     source: object | None = field(default=None, repr=False, compare=False)
 
     def __bool__(self):
@@ -172,6 +175,57 @@ class Certificate(Benefits):
         from .weak import keeps
 
         return self.law is None or keeps(fresh.structure, self.law.name, self.law.vector)
+
+    def check_lower(self, exact=False):
+        """Prove the lower bound again, from the numbers in the certificate alone.
+
+        Parameters
+        ----------
+        exact : bool
+            In rational arithmetic.
+
+        Returns
+        -------
+        bool
+            True is a proof that no other weights of the same p (or, with the floor ``spectrum`` or a law, no norm at all) reach
+            less than ``bounds[0]``.
+
+        Examples
+        --------
+        >>> import dynet as dn
+        >>> cert = dn.certify(dn.models.FiringRate([[-1.0, 0.5], [-0.75, 0.25]]), norm="inf")
+        >>> cert.check_lower(), cert.check_lower(exact=True)
+        (True, True)
+        """
+        lower = self.bounds[0]
+        if self.claim is None or not -math.inf < lower <= self.bounds[1]:
+            return False
+        if self.law is not None and self.kind == "weak":  # 0 is an eigenvalue of every Jacobian
+            return lower <= 0 and self.check(exact)
+        floor = renewed(self.floor)
+        if floor is None or self.claim.proves != "contraction" or floor.structure.form != self.claim.structure.form:
+            return False
+        if floor.kind == "rows" and (self.norm is None or floor.p != self.norm.p):
+            return False
+        try:
+            return floor.holds(lower, exact)
+        except (ValueError, TypeError, AttributeError, OverflowError, np.linalg.LinAlgError):
+            return False
+
+    def parts(self, exact=False):
+        """What a check of this certificate proves, and what it takes from the certificate: a dict of words for each part.
+
+        Examples
+        --------
+        >>> import dynet as dn
+        >>> for part, word in dn.certify(dn.models.FiringRate([[0.5]])).parts().items():
+        ...     print(f"{part}: {word}")
+        rate: proven
+        lower bound: proven
+        numbers: carried; whose field they are is proven from the model only
+        region: whole space
+        """
+        return explain.parts(self, exact)
 
     def explain(self, rows=5):
         """The inequality, the rows that bind, the theorem; a text of a few lines.

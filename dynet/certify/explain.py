@@ -12,6 +12,7 @@ _INEQUALITIES = {
     "rows": "d_i + sum_j m_ij eta_j / eta_i <= osLip for every row i of every majorant M of the {matrix}",
     "diagonal": "(P M + M' P) v <= 2 osLip P v with v > 0, for the majorant M of the {matrix}",
     "quadratic": "osLip P - (P E + E' P)/2 - N' H N / 4 is positive definite",
+    "criterion": "[[2 osLip P - P E0 - E0' P, -(P F + G' [h l])], [., 2 [l]]] is positive definite, l > 0",
     "vertices": "osLip P - (P J + J' P)/2 is positive definite at each vertex J of the {matrix}",
     "monotone": "the Jacobian is Metzler for all slopes, and its weighted {sums} are 0",
     "range": "J xi = lambda xi, and lambda - min over pairs i, j of a_ij + a_ji + sum_k min(a_ik, a_jk) <= osLip",
@@ -33,6 +34,7 @@ _SOURCES = {
     "rows": "Davydov, Proskurnikov, Bullo, arXiv:2110.08298 (maximum of the log norm over all slopes)",
     "diagonal": "Davydov, Jafarpour, Bullo, arXiv:2103.12263 (monotone norms and Metzler majorants)",
     "quadratic": "Centorrino, Gokhale, Davydov, Russo, Bullo, arXiv:2302.13452 (Euclidean contractivity)",
+    "criterion": "Boyd, El Ghaoui, Feron, Balakrishnan, SIAM 1994, chapter 8 (the circle criterion)",
     "vertices": "Davydov, Jafarpour, Bullo, arXiv:2103.12263 (the log norm is convex)",
     "monotone": "Jafarpour, Cisneros-Velarde, Bullo, IEEE TAC 67(3), 2022 (monotone fields with a law)",
     "range": "De Pasquale, Smith, Bullo, Valcher, arXiv:2201.03103 (ergodic coefficients)",
@@ -67,6 +69,12 @@ def rate_text(rate):
     return f"{float(text) - 10.0 ** (math.floor(math.log10(abs(rate))) - 5):.6g}"
 
 
+def no_better(floor, of=" of this p"):
+    """What a lower bound says, in words."""
+    words = {"spectrum": "no norm does better", "dual": "no P does better"}
+    return words.get(getattr(floor, "kind", ""), f"no other diagonal weights{of} do better")
+
+
 def summary(certificate):
     """What a certificate prints: rate, norm, bound, region, status, reason."""
     c = certificate
@@ -74,7 +82,9 @@ def summary(certificate):
     if c.norm is not None:
         lower, upper = c.bounds
         tight = upper - lower <= 1e-6 * (1 + abs(upper))
-        least = " (no other diagonal weights do better)" if tight else ""
+        least = f" ({no_better(c.floor, '')})" if tight else ""
+        if not tight and getattr(c.floor, "kind", "") in ("spectrum", "dual"):
+            least = f" ({no_better(c.floor).replace('does better', f'reaches less than {lower:.6g}')})"
         rate = rate_text(c.rate)
         opposite = rate[1:] if rate[0] == "-" else rate if float(rate) == 0 else f"-{rate}"
         lines += [
@@ -87,6 +97,25 @@ def summary(certificate):
         lines.append(f"  law     {c.law}")
     lines += [f"  status  {c.status}", f"  why     {c.reason}"]
     return "\n".join(lines)
+
+
+def parts(certificate, exact=False):
+    """What a check of a certificate proves, and what it takes on trust."""
+    c = certificate
+    if not c:
+        return {"rate": "nothing to check"}
+    found = {"rate": "proven" if c.check(exact) else "FAILED"}
+    if c.law is not None:
+        found["law"] = "proven, exactly, with the rate" if found["rate"] == "proven" else "FAILED"
+    if c.bounds[0] == -math.inf:
+        found["lower bound"] = "none is stated"
+    elif c.floor is None and not (c.law is not None and c.kind == "weak"):
+        found["lower bound"] = "stated by the search, without a witness"
+    else:
+        found["lower bound"] = "proven" if c.check_lower(exact) else "FAILED"
+    found["numbers"] = "carried; whose field they are is proven from the model only"
+    found["region"] = "whole space" if c.region == "whole space" else "as stated; not checked here"
+    return found
 
 
 def text(certificate, rows=5):

@@ -21,6 +21,7 @@ from ..errors import CertificateError, nearest
 from ..linalg.composite import CompositeNorm
 from ..linalg.norms import Norm
 from .certificate import KINDS, PROVES, STATUSES, Certificate, Law
+from .floors import FLOORS
 from .forms import CLAIMS, FORMS, NORMS, find
 
 __all__ = ["FORMAT", "VERSION", "from_json", "to_json"]
@@ -38,6 +39,7 @@ _FIELDS = (
     "region",
     "reason",
     "claim",
+    "floor",
     "digest",
 )
 _OPTIONAL = ("order", "law")
@@ -58,6 +60,7 @@ def to_json(certificate):
         "region": c.region,
         "reason": c.reason,
         "claim": None,
+        "floor": None,
     }
     if c.claim is not None:
         body["claim"] = _pack_claim(c.claim)
@@ -65,6 +68,8 @@ def to_json(certificate):
         body["order"] = _hex(c.order)
     if c.law is not None:
         body["law"] = {"name": c.law.name, "vector": _pack(c.law.vector)}
+    if c.floor is not None:  # about the field of the claim, whose numbers are there already
+        body["floor"] = {"kind": c.floor.kind, "witness": {k: _pack(v) for k, v in c.floor.witness().items()}}
     body["digest"] = _digest(body)
     return json.dumps(body, indent=1)
 
@@ -130,6 +135,7 @@ def _build(body):
     if law is not None:
         _check_fields(law, ("name", "vector"), "law.")
         law = Law(law["name"], _unpack(law["vector"]))
+    floor = None if body["floor"] is None else _unpack_floor(body["floor"], claim)
     lower, upper = (float.fromhex(b) for b in body["bounds"])
     rate = float.fromhex(body["rate"])
     if math.isnan(rate) or not lower <= upper:
@@ -137,7 +143,18 @@ def _build(body):
     if body["status"] == "certified" and (claim is None or upper != -rate or not _fits(body["kind"], rate, claim)):
         raise ValueError("what is said to be certified contradicts itself in kind, rate and bounds, or lacks a claim")
     return Certificate(body["status"], body["kind"], rate, norm, (lower, upper), body["reason"], body["region"],
-                       body["model"], claim, order, law)  # fmt: skip
+                       body["model"], claim, order, law, floor)  # fmt: skip
+
+
+def _unpack_floor(packed, claim):
+    """The proof of a lower bound; it is about the field of the claim."""
+    _check_fields(packed, ("kind", "witness"), "floor.")
+    if packed["kind"] not in FLOORS:
+        raise ValueError(f"a floor of kind {packed['kind']!r}")
+    extra = {"p": claim.p} if packed["kind"] == "rows" else {}
+    return FLOORS[packed["kind"]](
+        structure=claim.structure, **extra, **{k: _unpack(v) for k, v in packed["witness"].items()}
+    )
 
 
 def _pack_claim(claim):

@@ -33,6 +33,7 @@ CLAIMS = {
     "diagonal": ("claims", "DiagonalClaim"),
     "quadratic": ("claims", "QuadraticClaim"),
     "vertices": ("vertices", "VertexClaim"),
+    "criterion": ("criterion", "CriterionClaim"),
     "monotone": ("weak", "MonotoneClaim"),
     "range": ("semi", "RangeClaim"),
     "alpha": ("compound", "AlphaClaim"),

@@ -18,14 +18,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..linalg.circle import slope_quadratic_norm
+from ..linalg.lmi import common_quadratic_norm
 from ..linalg.metzler import perron, row_choice_perron
 from .claims import LEAST_WEIGHT, DiagonalClaim, QuadraticClaim, RowsClaim
+from .criterion import CriterionClaim
+from .floors import RowsFloor, dual_floor, spectrum_floor
 from .vertices import VertexClaim
 
-__all__ = ["Found", "claims_for"]
+__all__ = ["Found", "claims_for", "full_matrices"]
 
 _DENSE = 2_000  # largest n for which a full matrix P is considered
 _VERTICES = 64  # vertices of slopes up to which they are visited unasked
+_WORK = 6_000  # vertices times squared states up to which one inequality for each vertex is solved
 _RESOLVED = 300  # states up to which weights of reducible matrices are refined
 _SMALL = 60  # states up to which they are
 
@@ -40,11 +45,14 @@ class Found(NamedTuple):
         What no diagonal weights of the same p can improve on; -inf where that is not known.
     where : ndarray of int or None
         The states that keep the bound where it is: a strongly connected part.
+    floor : object or None
+        The proof of `lower`; see :mod:`dynet.certify.floors`.
     """
 
     claim: object
     lower: float
     where: np.ndarray | None
+    floor: object | None = None
 
 
 def claims_for(structure, norm=None, tol=None):
@@ -59,10 +67,61 @@ def claims_for(structure, norm=None, tol=None):
         claim = _given(structure, norm)
         return [] if claim is None else [Found(claim, -math.inf, None)]
     found = [one for p in ((math.inf, 1.0, 2.0) if norm is None else (norm.p,)) for one in _search(structure, p, tol)]
-    if norm is not None and norm.p == 2 and VertexClaim.applies(structure, _VERTICES) and structure.n <= _SMALL:
-        weights = found[0].claim.weights
-        found += [Found(VertexClaim(structure, P), -math.inf, None) for P in (np.eye(structure.n), np.diag(weights))]
+    if norm is not None and norm.p == 2:
+        if VertexClaim.applies(structure, _VERTICES) and structure.n <= _SMALL:
+            weights = found[0].claim.weights
+            found += [
+                Found(VertexClaim(structure, P), -math.inf, None) for P in (np.eye(structure.n), np.diag(weights))
+            ]
+        below = spectrum_floor(structure)
+        if below is not None:
+            found = [one._replace(lower=below[0], floor=below[1]) for one in found]
     return found
+
+
+def full_matrices(structure, best, most, floor=None):
+    """Claims with a full matrix P that linear matrix inequalities find, where they may improve on a bound.
+
+    Parameters
+    ----------
+    structure : structure
+    best : float
+        The bound that is known.
+    most : int
+        States and units together up to which the inequalities are solved.
+    floor : (float, object), optional
+        What no norm improves on; found when None.
+
+    Returns
+    -------
+    list of Found
+    """
+    n = structure.n
+    if getattr(structure, "form", "") != "lure" or n > most:
+        return []
+    below = spectrum_floor(structure) if floor is None else floor
+    lower, proof = (-math.inf, None) if below is None or below[1] is None else below
+    gap = 1e-6 * (1 + abs(best))
+    if best - lower <= gap:
+        return []
+    if VertexClaim.applies(structure, _VERTICES) and structure.vertex_count * n**2 <= _WORK:
+        answer = common_quadratic_norm([J for J, _ in structure.vertices()])
+        better = None if answer.dual is None else dual_floor(structure, answer.dual, answer.lower)
+        if better is not None and better[0] > lower:
+            lower, proof = better
+        return [Found(VertexClaim(structure, answer.P), lower, None, proof)]
+    if n + len(structure.lo) > most:
+        return []
+    answer = slope_quadratic_norm(*_dense_parts(structure), structure.lo, structure.hi, tol=1e-4)
+    if not math.isfinite(answer.upper):
+        return []
+    return [Found(CriterionClaim(structure, answer.P, answer.multipliers), lower, None, proof)]
+
+
+def _dense_parts(structure):
+    parts = (structure.E, structure.F, structure.G)
+    dense = (m if isinstance(m, np.ndarray) else m.toarray() for m in parts)
+    return tuple(np.diag(m) if m.ndim == 1 else m for m in dense)
 
 
 def _search(structure, p, tol):
@@ -72,11 +131,11 @@ def _search(structure, p, tol):
         found = row_choice_perron(rows, tol)
         inside = found.witness > 0
         vectors = [found.vector] if found.attained else [found.vector, *_resolvents(structure, p)]
-        lower = found.lower if structure.exact else -math.inf
+        lower, floor = (found.lower if structure.exact else -math.inf), None
         if structure.exact and hasattr(structure, "size_product"):
-            # the entries of `rows` were rounded up: what the witness proves of them it proves of the exact ones, less this
-            lower -= 2.0**-50 * (structure.size_product(p, found.witness)[inside] / found.witness[inside]).max()
-        return [Found(RowsClaim(structure, p, eta), lower, np.flatnonzero(inside)) for eta in vectors]
+            floor = RowsFloor(structure, p, found.witness)
+            lower = floor.greatest()
+        return [Found(RowsClaim(structure, p, eta), lower, np.flatnonzero(inside), floor) for eta in vectors]
     M = structure.majorants(2)[0].matrix()
     right, left = perron(M, tol), perron(M.T if isinstance(M, np.ndarray) else M.T.tocsr(), tol)
     weights = left.vector / right.vector

@@ -26,20 +26,21 @@ from ..fields.lure import LureField, diagonal_of
 from ..fields.network import NetworkField
 from ..linalg.norms import Norm
 from ..linalg.ranges import RangeSeminorm
-from . import kinds
+from . import explain, kinds
 from .certificate import Certificate, Law
 from .claims import LARGEST_WEIGHT, LEAST_WEIGHT
 from .function import certify_function, described, enclosing_structure
 from .local import local_slopes
 from .lure import LureStructure
 from .network import network_region, network_structure
-from .optimal import claims_for
+from .optimal import claims_for, full_matrices
 from .region import WholeSpace, as_region, read_region
 from .semi import WeightedRange
 from .weak import MonotoneClaim, find_law, is_monotone, keeps
 
 __all__ = ["certify"]
 
+_ASKED, _UNASKED = 30, 16  # states (and units) up to which matrix inequalities are solved for p = 2, and for any p
 KINDS = ("auto", "strong", "weak", "semi", "k", "alpha")
 
 
@@ -276,14 +277,22 @@ def _contraction(model, structure, norm, kind, tol):
     if not found:
         return _unknown(model, "no rule bounds the log norm in this norm: give diagonal weights, or let p be searched")
     proven = [(one.claim.least(), *one) for one in found]
-    b, claim, lower, where = min(proven, key=lambda item: item[0])
+    b, claim, lower, where, floor = min(proven, key=lambda item: item[0])
+    searched = norm is None or (norm.weights is None and norm.p == 2)
+    if searched and (norm is not None or b >= 0):
+        floors = None if norm is None else (lower, floor)
+        more = full_matrices(structure, b, _UNASKED if norm is None else _ASKED, floors)
+        proven = [(one.claim.least(), *one) for one in more]
+        b, claim, lower, where, floor = min([(b, claim, lower, where, floor), *proven], key=lambda item: item[0])
+    b = float(b)
+    lower = min(lower, b)
     holds = math.isfinite(b) and claim.holds(b)
     how = _how(structure, claim)
     tight = lower > -math.inf and lower > b - 1e-6 * (1 + abs(b))
-    facts = {"model": model.name, "source": model}
+    facts = {"model": model.name, "source": model, "floor": floor}
     if holds and b < 0:
         return Certificate("certified", "strong", -b, claim.norm(), (lower, b), how, claim=claim, **facts)
-    least = "; no other diagonal weights of this p do better" if tight else ""
+    least = f"; {explain.no_better(floor)}" if tight else ""
     if kind != "strong":
         weak = _weak(model, structure, norm)
         if weak is not None:
@@ -357,6 +366,8 @@ def _how(structure, claim):
         return "a quadratic inequality that holds for all slopes at once"
     if claim.kind == "vertices":
         return "the largest log norm at the vertices of the slopes"
+    if claim.kind == "criterion":
+        return "the circle criterion, a quadratic inequality with multipliers for all slopes at once"
     if claim.kind == "diagonal":
         return "the log norm of a Metzler matrix that dominates all Jacobians"
     if structure.exact and claim.p == 1 and structure.shared == "rows" and not _is_invertible_diagonal(structure.G):

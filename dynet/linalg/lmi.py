@@ -55,12 +55,15 @@ class QuadraticNorm(NamedTuple):
         No P reaches less, to the accuracy of floating point and of the solver.
     attained : bool
         Whether the two agree to the tolerance.
+    dual : ndarray, shape (matrices, n, n), or None
+        The matrices Z of the best dual solution, a candidate for a proof of the lower bound; None where none was needed.
     """
 
     P: np.ndarray
     upper: float
     lower: float
     attained: bool
+    dual: np.ndarray | None = None
 
 
 def common_quadratic_norm(family, tol=1e-6, diagonal=False):
@@ -114,19 +117,21 @@ def common_quadratic_norm(family, tol=1e-6, diagonal=False):
             for above in (0.5 * gap, 1e2 * gap, 1e4 * gap):
                 best = _better(best, _lyapunov(J, lower + above), matrices)
     search, floor = _Program(matrices, diagonal), lower  # nothing was found below the floor
+    dual = None
     for count in range(_SOLVES):
         if best[0] - floor <= gap:
             break
         # the lower bound is often what is reached: then one program a hair above it ends the search
         b = lower + gap / 2 if count == 0 else (best[0] + floor) / 2
-        P, bound = search.at(b)
+        P, bound, Z = search.at(b)
         best = _better(best, P, matrices)
         if best[0] > b:
+            dual = Z if bound > lower else dual
             lower = max(lower, min(bound, best[0]))
             floor = max(b, lower)
     P = best[1]
     proven = least_quadratic_bound(P, matrices)
-    return QuadraticNorm(P, proven, min(lower, proven), bool(proven - lower <= 2 * gap))
+    return QuadraticNorm(P, proven, min(lower, proven), bool(proven - lower <= 2 * gap), dual)
 
 
 def _better(best, P, matrices):
@@ -181,7 +186,7 @@ class _Program:
         self.trace = sparse.csr_array((self.i == self.j).astype(float)[None, :])
 
     def at(self, b):
-        """The best P for a bound b, or None; and a lower bound that the dual shows, or -inf."""
+        """The best P for a bound b, or None; a lower bound that the dual shows, or -inf; and the dual matrices."""
         from scipy import sparse
 
         # unknowns (P, t); A x + s = rhs with s in the cones: s = 2 b P - (PJ + J'P) - t I, then P - t I
@@ -191,22 +196,27 @@ class _Program:
         sizes = [self.n] * (len(self.matrices) + 1)
         x, z = maximise_slack(A, self.n, sizes)
         if x is None:
-            return None, -math.inf
+            return None, -math.inf, None
         P = np.zeros((self.n, self.n))
         P[self.i, self.j] = x[:-1]
         P = P + np.triu(P, 1).T
-        return P, self._shown(z)
+        Z = self._duals(z)
+        return P, self._shown(Z), Z
 
-    def _shown(self, z):
-        """The largest b for which the dual matrices still show that no P reaches less."""
-        n, length = self.n, len(self.a)
-        total, weight = np.zeros((n, n)), np.zeros((n, n))
-        for k, J in enumerate(self.matrices):
-            Z = np.zeros((n, n))
+    def _duals(self, z):
+        """The dual matrices, shape (matrices, n, n)."""
+        length = len(self.a)
+        found = np.zeros((len(self.matrices), self.n, self.n))
+        for k, Z in enumerate(found):
             Z[self.a, self.b] = z[k * length : (k + 1) * length] / self.scale
-            Z = Z + np.triu(Z, 1).T
-            total += J @ Z + Z @ J.T
-            weight += 2 * Z
+            Z += np.triu(Z, 1).T
+        return found
+
+    def _shown(self, duals):
+        """The largest b for which the dual matrices still show that no P reaches less."""
+        n = self.n
+        total = sum(J @ Z + Z @ J.T for J, Z in zip(self.matrices, duals, strict=True))
+        weight = 2 * duals.sum(axis=0)
         if len(self.i) == n:  # diagonal P: only the diagonal of the inequality counts
             heavy = np.diagonal(weight) > 1e-9 * np.diagonal(weight).max()
             return float((np.diagonal(total)[heavy] / np.diagonal(weight)[heavy]).min())
