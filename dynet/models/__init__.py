@@ -12,6 +12,7 @@ from .ecology import LotkaVolterra
 from .epidemics import SEIR, SIR, SIS
 from .grid import Swing
 from .hebbian import Hebbian
+from .matpower import PowerGrid
 from .opinion import FriedkinJohnsen, SocialPower
 from .oscillators import Chua, Kuramoto, Lorenz, Thomas
 from .patterns import ReactionDiffusion
@@ -37,6 +38,7 @@ __all__ = [
     "Lure",
     "Network",
     "Persidskii",
+    "PowerGrid",
     "PrimalDual",
     "ReactionDiffusion",
     "SEIR",
@@ -61,6 +63,7 @@ KINDS = {
     "lotka_volterra": LotkaVolterra,
     "kuramoto": Kuramoto,
     "swing": Swing,
+    "power_grid": PowerGrid,
     "cell_transmission": CellTransmission,
     "chua": Chua,
     "reaction_diffusion": ReactionDiffusion,
@@ -69,4 +72,6 @@ KINDS = {
     "gradient_flow": GradientFlow,
     "primal_dual": PrimalDual,
     "hebbian": Hebbian,
+    "social_power": SocialPower,
+    "friedkin_johnsen": FriedkinJohnsen,
 }

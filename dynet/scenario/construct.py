@@ -97,6 +97,10 @@ def _model(tables, where, base, objects, files, graph, origin):
         if name not in accepted:
             words = [k for k in accepted if k != "coupling"]
             where.fail(("model", name), value, f"a parameter of {kind}", choices=words, word=name)
+        if name == "case":  # a file, which a run takes along as it does a graph's
+            if not isinstance(value, str):
+                where.fail(("model", name), value, "the name of a case file")
+            given[name] = sources.case(value, where, base, objects, files)
         _number_like(where, name, value, accepted[name].default, lists=name in _arrays(KINDS[kind]))
     labels = None
     if "coupling" in accepted:

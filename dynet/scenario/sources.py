@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ArgumentError, DynetError, nearest
 from .tables import keywords, resolve
 
-__all__ = ["coupling", "function", "graph"]
+__all__ = ["case", "coupling", "function", "graph"]
 
 
 def _file(key, name, base, objects, files, where):
@@ -32,6 +32,11 @@ def _file(key, name, base, objects, files, where):
         where.say(key, f"= {name!r}: there is no file {path}{also}")
     files[".".join(key)] = path
     return path
+
+
+def case(name, where, base, objects, files):
+    """The path of the case file of a model of a power grid."""
+    return _file(("model", "case"), name, base, objects, files, where)
 
 
 def graph(tables, where, base, objects, files):
