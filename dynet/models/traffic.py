@@ -140,7 +140,9 @@ class FifoCells(FunctionField):
 
         equation = "rho_i' = sum_j r_ij q_j - q_i, q_j = min(D(rho_j), min_i sigma_ij S(rho_i) / r_ij)"
         params = road.rates | {"inflow": road.wanted}
-        super().__init__(cells, n, params=params, labels=labels or road.names, name="CellTransmission", equation=equation)
+        super().__init__(
+            cells, n, params=params, labels=labels or road.names, name="CellTransmission", equation=equation
+        )
 
     def replace(self, **params):
         for name, value in params.items():

@@ -42,6 +42,8 @@ class Built:
         For :func:`dynet.certify`.
     files : dict of str to Path
         Key path (as ``graph.file``) -> the file that was read for it.
+    notes : str
+        What was found in the graph's file that one should know.
     """
 
     model: object
@@ -49,6 +51,7 @@ class Built:
     x0: np.ndarray | None
     norm: object | None
     files: dict
+    notes: str = ""
 
 
 def build(tables, where, base, objects):
@@ -71,7 +74,8 @@ def build(tables, where, base, objects):
     coupling, origin = sources.graph(tables, where, base, objects, files)
     model, u = _model(tables, where, base, objects, files, coupling, origin)
     _solvers(tables, where, model, u)
-    return Built(model, u, _initial(tables, where, model), _norm(tables, where, model), files)
+    notes = getattr(coupling, "graph", {}).get("notes", "")
+    return Built(model, u, _initial(tables, where, model), _norm(tables, where, model), files, notes)
 
 
 def _model(tables, where, base, objects, files, graph, origin):

@@ -39,6 +39,8 @@ class Report:
         Where the files are; None for a run that writes none.
     files : tuple of str
         Relative to `folder`.
+    notes : str
+        What was found in the graph's file that one should know.
     """
 
     scenario: object
@@ -52,6 +54,7 @@ class Report:
     digest: str
     folder: Path | None = None
     files: tuple = field(default=())
+    notes: str = ""
 
     @property
     def ok(self):
@@ -74,6 +77,8 @@ class Report:
                 for e in self.expectations
             ],
         }
+        if self.notes:
+            data["notes"] = self.notes
         if certificate is not None:
             data["certificate"] = {
                 "model": certificate.model,
@@ -154,6 +159,8 @@ def render(data, folder=None):
     def row(name, text, note=""):
         lines.append(f"  {name:<19}{text}{'   ' if note else ''}{note}".rstrip())
 
+    if data.get("notes"):
+        row("graph", data["notes"])
     certificate = data.get("certificate")
     if certificate:
         from ..certify.explain import rate_text  # loading certificates takes a while

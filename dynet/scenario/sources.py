@@ -46,7 +46,7 @@ def graph(tables, where, base, objects, files):
         return None, None
     if table.generator is not None:
         return _generate(table, tables.seed, where), ("graph", "generator")
-    from ..fields.graph import DATASETS, load_graph
+    from ..fields.read import DATASETS, load_graph
 
     if table.name is not None:
         if table.name.removesuffix("_graph") not in DATASETS:
