@@ -20,7 +20,7 @@ _HOME = {
     "Tabulated": "fields.signal",
     "Square": "fields.signal",
     "Noise": "fields.noise",
-    "load_graph": "fields.graph",
+    "load_graph": "fields.read",
     "interconnect": "interconnect",
     "Interconnection": "interconnect",
     "Link": "fields.links",

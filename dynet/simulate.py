@@ -19,6 +19,8 @@ from .engine.progress import watched
 from .errors import ArgumentError, Shown, Status
 from .fields import watch
 from .fields.base import VectorField, describe
+from .maps import iterate
+from .models.opinion import DiscreteMap
 from .trajectory import Trajectory, happened
 
 __all__ = ["simulate", "METHODS"]
@@ -49,7 +51,7 @@ def simulate(
     device="cpu",
     precision=None,
 ):
-    r"""Integrate :math:`\dot x = f(t, x, u(t), p)` from one or many initial states.
+    r"""Integrate :math:`\dot x = f(t, x, u(t), p)` from one or many initial states; a map is iterated, t counts its steps.
 
     Parameters
     ----------
@@ -135,6 +137,11 @@ def simulate(
     >>> run
     Trajectory(3 trajectories, 11 times from 0 to 5, 2 states, 3 ok)
     """
+    if isinstance(model, DiscreteMap):
+        asked = dict(u=u, params=params, dt=dt, dense=dense or None, events=events, summary=summary, callback=callback)
+        more = dict(checkpoint=checkpoint, executor=executor, certificate=certificate, precision=precision)
+        more["device"] = None if device == "cpu" else device
+        return iterate(model, x0, t, save, method=None if method == "auto" else method, **asked, **more)
     if not isinstance(model, VectorField):
         raise ArgumentError("model", model, "a model: dn.models.*, or a function under @dn.vector_field")
     x0 = model.check_state(x0, "x0")
@@ -169,8 +176,7 @@ def simulate(
     if threads is None:
         threads = (os.cpu_count() or 1) if y0.size > 20_000 else 1
 
-    started = time.perf_counter()
-    places = ()
+    started, places = time.perf_counter(), ()
     if happenings:
         options["events"] = watch.compiled_events(model, happenings, t0, y0[0])
     if wanted:

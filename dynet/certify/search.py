@@ -95,6 +95,9 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None, order=None)
     >>> cert.verdict(), round(cert.rate, 9)
     ('2-contracting', 0.2)
     """
+    if hasattr(model, "step"):
+        reason = "a vector field: this is a map, whose contraction factor is its own (factor, tangent_factor)"
+        raise ArgumentError("model", model, reason)
     if not isinstance(model, VectorField):
         raise ArgumentError("model", model, "a model: dn.models.*, or a function under @dn.vector_field")
     if kind not in KINDS:

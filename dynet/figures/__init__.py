@@ -13,7 +13,9 @@ __all__ = ["KINDS", "STUDIES", "draw", "options", "save"]
 
 #: Each kind of figure with one line on what it shows.
 KINDS = {
+    "coherence": "how well the phases of oscillators agree: the order parameter, and the phases themselves",
     "decay": "distances between simulated pairs, on a log axis, under the certified bound",
+    "pattern": "one component of all nodes over time, as a field of colours",
     "trajectories": "a few representative states over time, in front of all others",
     "attacks": "accuracy of a network against the size of the disturbance, for each attack",
     "certificates": "what each certificate proves of a network, under what an attack leaves right",
@@ -113,7 +115,9 @@ def _function(kind):
         from . import study
 
         return getattr(study, kind)
+    from .coherence import coherence
     from .decay import decay
+    from .pattern import pattern
     from .trajectories import trajectories
 
-    return {"decay": decay, "trajectories": trajectories}[kind]
+    return {"coherence": coherence, "decay": decay, "pattern": pattern, "trajectories": trajectories}[kind]

@@ -29,6 +29,7 @@ def trajectories(
     model=None,
     nodes=None,
     initial_states=8,
+    components=False,
     time_unit=None,
     state_unit=None,
     title=None,
@@ -48,6 +49,8 @@ def trajectories(
         Without it, all nodes up to 5 and otherwise 4 representatives.
     initial_states : int
         At most this many trajectories of a batch are drawn.
+    components : bool
+        Draw each component of the nodes' states (susceptible, infected, ...): its mean over the nodes in front of the nodes.
     time_unit, state_unit : str, optional
         Units for the axis labels; "model units" without them.
     title : str, optional
@@ -70,11 +73,14 @@ def trajectories(
     x = np.asarray(trajectory.x, dtype=float)
     if x.ndim == 2:
         x = x[None]
+    labels = tuple(getattr(trajectory, "labels", None) or (str(i) for i in range(x.shape[2])))
+    behind = ()
+    if components:
+        x, labels, behind = _means(x, labels, model)
     if x.shape[1] < 2 or t.ndim != 1:
         raise ArgumentError(
             "trajectory", trajectory, "a trajectory saved at two or more times, the same for all of its batch"
         )
-    labels = tuple(getattr(trajectory, "labels", None) or (str(i) for i in range(x.shape[2])))
     if not isinstance(initial_states, int) or initial_states < 1:
         raise ArgumentError("initial_states", initial_states, "a whole number of at least 1")
     chosen = _choose(nodes, labels, x)
@@ -88,6 +94,8 @@ def trajectories(
         if context.size:
             segments = [np.column_stack([t, x[0, :, i]]) for i in context]
             axes.add_collection(LineCollection(segments, colors=canvas.FAINT, linewidths=0.4, zorder=1))
+        for course, kind in behind[:600]:
+            axes.plot(t, course, color=canvas.COLORS[kind % len(canvas.COLORS)], linewidth=0.4, alpha=0.3, zorder=2)
         ends, texts, colors = [], [], []
         for rank, i in enumerate(chosen):
             color = canvas.COLORS[rank % len(canvas.COLORS)]
@@ -108,6 +116,15 @@ def trajectories(
         low, high = axes.get_ylim()
         canvas.label_ends(figure, axes, np.clip(ends, low, high), texts, colors)
         return figure
+
+
+def _means(x, labels, model):
+    """The mean over the nodes of each component, their names, and the courses of the nodes in the first trajectory."""
+    dim = getattr(model, "dim", 1)
+    nodes = x.reshape(*x.shape[:2], -1, dim)
+    words = [str(label).rpartition(".")[2] for label in labels[:dim]] if dim > 1 else ["mean"]
+    behind = [(nodes[0, :, i, k], k) for i in range(nodes.shape[2]) for k in range(dim)]
+    return nodes.mean(axis=2), tuple(words), behind
 
 
 def representatives(courses, count):

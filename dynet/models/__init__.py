@@ -13,6 +13,7 @@ from .epidemics import SEIR, SIR, SIS
 from .grid import Swing
 from .hebbian import Hebbian
 from .implicit_graph import ImplicitGraph
+from .matpower import PowerGrid
 from .opinion import FriedkinJohnsen, SocialPower
 from .oscillators import Chua, Kuramoto, Lorenz, Thomas
 from .patterns import ReactionDiffusion
@@ -39,6 +40,7 @@ __all__ = [
     "Lure",
     "Network",
     "Persidskii",
+    "PowerGrid",
     "PrimalDual",
     "ReactionDiffusion",
     "SEIR",
@@ -63,6 +65,7 @@ KINDS = {
     "lotka_volterra": LotkaVolterra,
     "kuramoto": Kuramoto,
     "swing": Swing,
+    "power_grid": PowerGrid,
     "cell_transmission": CellTransmission,
     "chua": Chua,
     "reaction_diffusion": ReactionDiffusion,
@@ -72,4 +75,6 @@ KINDS = {
     "primal_dual": PrimalDual,
     "hebbian": Hebbian,
     "implicit_graph": ImplicitGraph,
+    "social_power": SocialPower,
+    "friedkin_johnsen": FriedkinJohnsen,
 }

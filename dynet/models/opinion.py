@@ -26,7 +26,19 @@ class DiscreteMap:
     ----------
     n : int
     name, equation : str
+    labels : tuple of str
     """
+
+    inputs, input = 0, None
+
+    @property
+    def labels(self):
+        return tuple(f"x{i}" for i in range(self.n))
+
+    @property
+    def params(self):
+        """None that may differ from trajectory to trajectory."""
+        return {}
 
     def step(self, x):
         """F at one or many states, shape (..., n)."""

@@ -45,6 +45,8 @@ class Built:
         Key path (as ``graph.file``) -> the file that was read for it.
     certify : dict
         The other arguments of :func:`dynet.certify`: kind, tol, order, region.
+    notes : str
+        What was found in the graph's file that one should know.
     """
 
     model: object
@@ -53,6 +55,7 @@ class Built:
     norm: object | None
     files: dict
     certify: dict = dataclasses.field(default_factory=dict)
+    notes: str = ""
 
 
 def build(tables, where, base, objects):
@@ -80,7 +83,8 @@ def build(tables, where, base, objects):
     model, u = _model(tables, where, base, objects, files, coupling, origin)
     _solvers(tables, where, model, u)
     norm, options = _norm(tables, where, model), _certify(tables, where, model)
-    return Built(model, u, _initial(tables, where, model), norm, files, options)
+    notes = getattr(coupling, "graph", {}).get("notes", "")
+    return Built(model, u, _initial(tables, where, model), norm, files, options, notes)
 
 
 def _model(tables, where, base, objects, files, graph, origin):
@@ -106,6 +110,10 @@ def _model(tables, where, base, objects, files, graph, origin):
         if name not in accepted:
             words = [k for k in accepted if k != "coupling"]
             where.fail(("model", name), value, f"a parameter of {kind}", choices=words, word=name)
+        if name == "case":  # a file, which a run takes along as it does a graph's
+            if not isinstance(value, str):
+                where.fail(("model", name), value, "the name of a case file")
+            given[name] = sources.case(value, where, base, objects, files)
         _number_like(where, name, value, accepted[name].default, lists=name in _arrays(KINDS[kind]))
     labels = None
     if "coupling" in accepted:

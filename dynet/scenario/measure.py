@@ -84,6 +84,12 @@ def numbers(model, trajectory=None, certificate=None, equilibrium=None):
             if np.isfinite(lower):
                 found["osLip_lower"] = lower
     if trajectory is not None:
+        ends = np.atleast_2d(trajectory.x[..., -1, :])
+        ends = ends[np.isfinite(ends).all(axis=1)]
+        if len(ends):
+            nodes = ends.reshape(len(ends), -1, getattr(model, "dim", 1))
+            found |= {"final_min": float(ends.min()), "final_max": float(ends.max())}
+            found["final_spread"] = float(np.ptp(nodes, axis=1).max())
         found["failed"] = sum(not status.ok for status in trajectory.statuses)
         found["steps"] = int(trajectory.stats["accepted"])
         found["rejected_steps"] = int(trajectory.stats["rejected"])

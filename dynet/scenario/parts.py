@@ -1,8 +1,8 @@
 """Scenarios of interconnections: ``[model] kind = "interconnection"`` with its parts and links.
 
-Each ``[model.parts.NAME]`` is a model as a scenario's own ``[model]`` is, with a ``graph`` and an ``input`` of its own where
-it needs them; each ``[[model.links]]`` has ``from``, ``to`` and ``matrix``: rows, a number between parts of one state, or a list of
-numbers for a diagonal matrix.
+Each ``[model.parts.NAME]`` is a model as a scenario's own ``[model]`` is, with a ``graph`` and an ``input`` of its own
+where it needs them; each ``[[model.links]]`` has ``from``, ``to`` and ``matrix``: rows, a number between parts of one
+state, or a list of numbers for a diagonal matrix.
 """
 
 from __future__ import annotations

@@ -40,6 +40,8 @@ class Report:
     files : tuple of str
         Relative to `folder`.
     study : dynet.implicit.study.Result or None
+    notes : str
+        What was found in the graph's file that one should know.
     """
 
     scenario: object
@@ -54,6 +56,7 @@ class Report:
     folder: Path | None = None
     files: tuple = field(default=())
     study: object | None = None
+    notes: str = ""
 
     @property
     def ok(self):
@@ -76,6 +79,8 @@ class Report:
                 for e in self.expectations
             ],
         }
+        if self.notes:
+            data["notes"] = self.notes
         if certificate is not None:
             data["certificate"] = {
                 "model": certificate.model,
@@ -161,6 +166,8 @@ def render(data, folder=None):
     def row(name, text, note=""):
         lines.append(f"  {name:<19}{text}{'   ' if note else ''}{note}".rstrip())
 
+    if data.get("notes"):
+        row("graph", data["notes"])
     certificate = data.get("certificate")
     if certificate:
         from ..certify.explain import rate_text  # loading certificates takes a while

@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ArgumentError, DynetError, nearest
 from .tables import keywords, resolve
 
-__all__ = ["coupling", "function", "graph"]
+__all__ = ["case", "coupling", "function", "graph"]
 
 
 def _file(key, name, base, objects, files, where):
@@ -34,6 +34,11 @@ def _file(key, name, base, objects, files, where):
     return path
 
 
+def case(name, where, base, objects, files):
+    """The path of the case file of a model of a power grid."""
+    return _file(("model", "case"), name, base, objects, files, where)
+
+
 def graph(tables, where, base, objects, files):
     """The graph, and the key path that it came from."""
     table = tables.graph
@@ -41,7 +46,7 @@ def graph(tables, where, base, objects, files):
         return None, None
     if table.generator is not None:
         return _generate(table, tables.seed, where), ("graph", "generator")
-    from ..fields.graph import DATASETS, load_graph
+    from ..fields.read import DATASETS, load_graph
 
     if table.name is not None:
         if table.name.removesuffix("_graph") not in DATASETS:

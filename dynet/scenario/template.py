@@ -31,6 +31,9 @@ _START = {
     "lotka_volterra": {"coupling": [[-2.0, 0.5], [0.5, -1.0]]},
     "gradient_flow": {"Q": [[2.0, 0.5], [0.5, 1.0]]},
     "primal_dual": {"Q": [[1.0, 0.0], [0.0, 2.0]], "K": [[1.0, 1.0]], "b": 1.0},
+    "social_power": {"interactions": [[0.0, 0.5, 0.5], [0.3, 0.0, 0.7], [0.6, 0.4, 0.0]]},
+    "friedkin_johnsen": {"influence": [[0.5, 0.5], [0.2, 0.8]], "susceptibility": 0.5, "start": [0.0, 1.0]},
+    "power_grid": {"case": "case.m"},
     "hebbian": {"learning": [[0.0, 1.0, 0.0], [-1.0, 0.0, 0.5], [0.0, 0.5, 0.0]]},
 }
 #: The keys of [certify], as comments.
@@ -43,6 +46,9 @@ _CERTIFY = (
 _CONTRACTS = ("firing_rate", "hopfield", "persidskii", "linear_minus_monotone")
 #: Kinds whose states are fractions or amounts: they start around this value, not around 0.
 _AROUND = {"sis": 0.3, "sir": 0.3, "seir": 0.2, "lotka_volterra": 1.0}
+
+#: Kinds whose states lie on a simplex: they start here.
+_WHERE = {"social_power": [[0.6, 0.2, 0.2], [0.1, 0.8, 0.1]]}
 
 
 def template(kind):
@@ -84,6 +90,8 @@ def template(kind):
         lines += [*_GRAPH.rstrip().splitlines()]
     lines += ["", "[model]", f'kind = "{kind}"', *_keys(parameters, start, _meanings(model), skip=on_graph)]
     around = [f"x0 = {_AROUND[kind]}", "spread = 0.02"] if kind in _AROUND else []
+    if kind in _WHERE:
+        around = [f"x0 = {_WHERE[kind]}"]
     several = f"batch = {16 if contracts else 2}  # random initial states; x0 = [...] sets them"
     lines += ["", "[simulate]", "t = 10.0  # the end, or [start, end]", several, *around]
     lines += ['# method = "auto"  # see docs/choosing.md', "# rtol = 1e-6"]

@@ -7,7 +7,8 @@ import scipy.io
 import scipy.sparse as sp
 
 from dynet.errors import ArgumentError
-from dynet.fields.graph import DATASETS, coupling_matrix, load_graph
+from dynet.fields.graph import coupling_matrix
+from dynet.fields.read import DATASETS, load_graph
 
 
 def test_a_directed_edge_lets_its_tail_act_on_its_head():
@@ -78,7 +79,9 @@ def test_files_of_every_kind_give_the_same_coupling(tmp_path):
     (tmp_path / "g.csv").write_text("source,target,weight\na,b,2.0\nb,c,-0.5\na,c,1.0\n")
     scipy.io.mmwrite(tmp_path / "g.mtx", sp.coo_array(matrix))
     sp.save_npz(tmp_path / "g.npz", sp.csr_array(matrix))
-    for name in ("g.graphml", "g.gml", "g.edgelist", "g.csv", "g.mtx", "g.npz"):
+    rows = "\n".join(f"{name}," + ",".join(map(str, row)) for name, row in zip("abc", matrix, strict=True))
+    (tmp_path / "named.csv").write_text(f",a,b,c\n{rows}\n")
+    for name in ("g.graphml", "g.gml", "g.edgelist", "g.csv", "g.mtx", "g.npz", "named.csv"):
         got, _ = coupling_matrix(load_graph(tmp_path / name, directed=True))
         assert np.array_equal(got, matrix), name
 
@@ -108,3 +111,36 @@ def test_malformed_files_say_where(tmp_path, name, text, word):
 def test_an_unknown_name_gets_the_nearest():
     with pytest.raises(ArgumentError, match="did you mean 'karate_club'"):
         load_graph("karate_clubb")
+
+
+def test_an_adjacency_matrix_is_told_from_a_list_of_edges(tmp_path):
+    bare = np.array([[0.0, 2.0, 0.0, 1.0], [2.0, 0.0, 0.0, 0.0], [0.0, 0.0, 3.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    np.savetxt(tmp_path / "bare.csv", bare, delimiter=",")
+    graph = load_graph(tmp_path / "bare.csv")
+    assert np.array_equal(coupling_matrix(graph)[0], bare) and not graph.is_directed()
+    (tmp_path / "three.csv").write_text("1,2,3\n2,3,1\n3,1,2\n")
+    assert load_graph(tmp_path / "three.csv").number_of_nodes() == 3, "three edges with weights"
+    assert load_graph(tmp_path / "three.csv").edges["1", "2"]["weight"] == 3.0
+    square = load_graph(tmp_path / "three.csv", adjacency=True)
+    assert coupling_matrix(square)[0].tolist() == [[1, 2, 3], [2, 3, 1], [3, 1, 2]]
+    (tmp_path / "odd.csv").write_text(",a,b\na,0,1\nc,1,0\n")
+    with pytest.raises(ArgumentError, match="row 3 has 'c', not 'b'"):
+        load_graph(tmp_path / "odd.csv")
+    (tmp_path / "bad.csv").write_text("0,1,0,0\n0,0,x,0\n0,0,0,0\n0,0,0,0\n")
+    with pytest.raises(ArgumentError, match="row 2, column 3 is 'x'"):
+        load_graph(tmp_path / "bad.csv")
+
+
+def test_what_was_done_with_a_file_is_said(tmp_path, caplog):
+    (tmp_path / "g.edgelist").write_text("a b\nb c\nb a\nc c\n")
+    graph = load_graph(tmp_path / "g.edgelist")
+    notes = graph.graph["notes"]
+    assert "1 repeated edge: the last one holds (line 3)" in notes and "1 self-loop is kept" in notes and "'c'" in notes
+    assert "no edge has 'weight'" in notes and notes in caplog.text and "WARNING" in caplog.text
+    assert coupling_matrix(graph)[0][2, 2] == 1.0
+    many = nx.MultiGraph([("a", "b", {"weight": 1.0}), ("a", "b", {"weight": 2.0}), ("b", "c", {"weight": 1.0})])
+    nx.write_graphml(many, tmp_path / "many.graphml")
+    found = load_graph(tmp_path / "many.graphml")
+    assert "parallel edges are added up (1 more" in found.graph["notes"] and coupling_matrix(found)[0][0, 1] == 3.0
+    nx.write_graphml(_example(), tmp_path / "plain.graphml")
+    assert "notes" not in load_graph(tmp_path / "plain.graphml").graph

@@ -254,3 +254,43 @@ def test_equal_initial_states_are_refused():
     trajectory.x[:] = trajectory.x[0]
     with pytest.raises(ArgumentError, match="two different initial states"):
         draw("decay", trajectory=trajectory)
+
+
+def _ring(n=12, dim=2, k=30):
+    t = np.linspace(0.0, 5.0, k)
+    nodes = np.sin(t[:, None] + np.arange(n) * 2 * np.pi / n)
+    x = np.stack([nodes, 0.5 + 0 * nodes][:dim], axis=-1).reshape(k, -1)
+    labels = [f"{i}.{word}" for i in range(n) for word in ("angle", "speed")[:dim]]
+    return SimpleNamespace(t=t, x=x, labels=labels), SimpleNamespace(dim=dim)
+
+
+def test_coherence_shows_the_order_parameter():
+    trajectory, model = _ring()
+    figure = draw("coherence", trajectory=trajectory, model=model)
+    below, above = figure.axes
+    right = np.abs(np.exp(1j * trajectory.x[:, ::2]).mean(axis=1))
+    assert np.allclose(above.lines[0].get_ydata(), right) and len(below.lines) == 12
+    assert "rad" in below.get_ylabel()
+    with pytest.raises(ArgumentError, match="component"):
+        draw("coherence", trajectory=trajectory, model=model, component=2)
+
+
+def test_pattern_shows_one_component_of_all_nodes():
+    trajectory, model = _ring()
+    figure = draw("pattern", trajectory=trajectory, model=model)
+    mesh = figure.axes[0].collections[0]
+    assert np.array_equal(mesh.get_array().reshape(12, 30), trajectory.x[:, ::2].T)
+    low, high = mesh.get_clim()
+    assert low == -high, "both signs: white is zero"
+    with pytest.raises(ArgumentError, match="which"):
+        draw("pattern", trajectory=trajectory, model=model, which=3)
+
+
+def test_components_are_means_over_the_nodes():
+    trajectory, model = _ring()
+    figure = draw("trajectories", trajectory=trajectory, model=model, components=True)
+    lines = figure.axes[0].lines
+    thick = [line for line in lines if line.get_linewidth() > 1]
+    assert len(thick) == 2 and np.allclose(thick[1].get_ydata(), 0.5)
+    assert np.allclose(thick[0].get_ydata(), trajectory.x[:, ::2].mean(axis=1))
+    assert [text.get_text() for text in figure.axes[0].texts] == ["angle", "speed"]

@@ -28,7 +28,7 @@ CASES = {
     "malformed": (change("t = 2.0", "t = = 2"), "small.toml: not well-formed TOML:", "line 15", "'t = = 2'"),
     "twice": (change("t = 2.0", "t = 2.0\nt = 3.0"), "not well-formed TOML: Cannot overwrite a value (at line 16"),
     "kind of figure": (FIGURE.replace('"decay"', '"dekay"'), "small.toml:30: figure[0].kind='dekay': expected a kind of "
-                       "figure (decay, trajectories", "did you mean 'decay'?"),  # fmt: skip
+                       "figure (coherence, decay, pattern, trajectories", "did you mean 'decay'?"),  # fmt: skip
     "option of a figure": (FIGURE + "pears = 3\n", "small.toml:31: figure[0].pears=3: expected an option of figure "
                            "'decay' (pairs, ", "did you mean 'pairs'?"),  # fmt: skip
     "figure without a kind": (FIGURE.replace('kind = "decay"', "pairs = 3"), "small.toml:29: figure[0].kind is missing"),
