@@ -11,7 +11,8 @@ from .engine import sparse, stochastic
 from .errors import ArgumentError, Shown, Status
 from .fields.base import VectorField, describe
 from .fields.function import FunctionField
-from .simulate import _lane_data, _positive, _times
+from .fields.times import save_times
+from .simulate import _lane_data, _positive
 from .trajectory import Trajectory
 
 __all__ = ["sample_paths"]
@@ -81,7 +82,7 @@ def sample_paths(
     x0 = model.check_state(x0, "x0")
     if x0.ndim > 2 or x0.size == 0 or not np.isfinite(x0).all():
         raise ArgumentError("x0", describe(x0), f"finite, of shape ({model.n},) or (batch, {model.n})")
-    t0, t1, saved = _times(t, save)
+    t0, t1, saved = save_times(t, save)
     if t1 < t0:
         raise ArgumentError("t", t, "an end after the start: noise has a direction of time")
     _positive("dt", dt)

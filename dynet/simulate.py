@@ -19,6 +19,7 @@ from .errors import ArgumentError, Shown, Status
 from .fields import watch
 from .fields.base import VectorField, describe
 from .fields.signal import PerLane
+from .fields.times import save_times
 from .trajectory import Trajectory, happened
 
 __all__ = ["simulate", "METHODS"]
@@ -145,7 +146,7 @@ def simulate(
     if not np.isfinite(x0).all():
         row = np.argwhere(~np.isfinite(x0))[0]
         raise ArgumentError(f"x0[{', '.join(map(str, row))}]", float(x0[tuple(row)]), "finite initial states")
-    t0, t1, times = _times(t, save)
+    t0, t1, times = save_times(t, save)
     name, why = _method(method, dt, rtol)
     _positive("rtol", rtol, least=_LEAST_RTOL)
     _positive("atol", atol)
@@ -163,8 +164,10 @@ def simulate(
     single = batch is None
     y0 = np.array(np.broadcast_to(np.atleast_2d(x0), (batch or 1, model.n)), order="C")
     p = np.array(np.broadcast_to(np.atleast_2d(p), (y0.shape[0], p.shape[-1])), order="C")
-    on_cuda = _device(device, precision, dense=dense, events=events, callback=callback, checkpoint=checkpoint,
-                      executor=executor, certificate=certificate)  # fmt: skip
+    on_cuda = cuda.wanted(device, precision, dense=dense, events=events, callback=callback, checkpoint=checkpoint,
+                          executor=executor, certificate=certificate)  # fmt: skip
+    if on_cuda and dt is not None and save is None and np.size(t) < 3:
+        times = cuda.step_ends(t0, t1, dt)
     options = _options(model, name, executor, dense, events, summary, callback, checkpoint, single)
     wanted = watch.quantities_of(summary, model.n, times.size) if summary is not None else ()
     happenings = watch.events_of(events)
@@ -236,20 +239,6 @@ def simulate(
     )
 
 
-def _device(device, precision, **unknown):
-    """Whether to run on a GPU; what it does not know must not be asked for."""
-    if device not in ("cpu", "cuda"):
-        raise ArgumentError("device", device, "a device", choices=("cpu", "cuda"))
-    if device == "cpu":
-        if precision not in (None, "float64"):
-            raise ArgumentError("precision", precision, "None or 'float64' on device='cpu'")
-        return False
-    for name, value in unknown.items():
-        if value is not None and value is not False:
-            raise ArgumentError(name, Shown("given"), "None on device='cuda', or device='cpu'")
-    return True
-
-
 def _share(probes):
     """Of the steps that were probed, the share in which stability was the limit."""
     return None if probes is None or not probes[:, 0].any() else float(probes[:, 1].sum() / probes[:, 0].sum())
@@ -318,40 +307,6 @@ def _run_auto(task):
         if isinstance(old, np.ndarray) and new is not None and len(old) == len(task.y0):
             old[rows] = new
     return solution, (f"{task.method}, {name}", why)
-
-
-def _times(t, save):
-    """Start, end and save times."""
-    try:
-        given = np.atleast_1d(np.asarray(t, dtype=float))
-    except (TypeError, ValueError):
-        raise ArgumentError("t", t, "the end, (t0, t1), or save times") from None
-    if given.ndim != 1 or given.size == 0 or not np.isfinite(given).all():
-        raise ArgumentError("t", t, "finite times: the end, (t0, t1), or save times")
-    if given.size == 1:
-        given = np.array([0.0, given[0]])
-    way = 1.0 if given[-1] > given[0] else -1.0
-    if np.any(way * np.diff(given) <= 0):
-        raise ArgumentError(
-            "t", t, "increasing or decreasing times" if given.size > 2 else "an end other than the start"
-        )
-    t0, t1 = float(given[0]), float(given[-1])
-    if save is None:
-        times = given if given.size > 2 else np.linspace(t0, t1, 101)
-    elif isinstance(save, str):
-        if save != "last":
-            raise ArgumentError("save", save, "a number of times, 'last', or the times", choices=["last"])
-        times = np.array([t1])
-    elif isinstance(save, (int, np.integer)) and not isinstance(save, bool):
-        if save < 2:
-            raise ArgumentError("save", save, "at least 2 save times, or 'last'")
-        times = np.linspace(t0, t1, int(save))
-    else:
-        times = np.asarray(save, dtype=float)
-        inside = times.ndim == 1 and times.size and way * times[0] >= way * t0 and way * times[-1] <= way * t1
-        if not inside or not np.all(way * np.diff(times) > 0):
-            raise ArgumentError("save", save, f"times in order between {t0:g} and {t1:g}")
-    return t0, t1, np.ascontiguousarray(times)
 
 
 def _method(method, dt, rtol):

@@ -165,7 +165,9 @@ def _turns(loop, lengths):
         raise _NotScalar
     lines = []
     for turn in range(*bounds):
-        lines += _unrolled([_Put(loop.target.id, turn, lengths).visit(copy.deepcopy(line)) for line in loop.body], lengths)
+        lines += _unrolled(
+            [_Put(loop.target.id, turn, lengths).visit(copy.deepcopy(line)) for line in loop.body], lengths
+        )
     return lines
 
 

@@ -245,11 +245,12 @@ def _solvers(tables, where, model, u):
     from ..certify.search import KINDS
     from ..equilibrium import METHODS
     from ..fields.signal import Constant
-    from ..simulate import _method, _times
+    from ..fields.times import save_times
+    from ..simulate import _method
 
     if tables.simulate is not None:
         try:
-            _times(tables.simulate.t, tables.simulate.save)
+            save_times(tables.simulate.t, tables.simulate.save)
             _method(tables.simulate.method, tables.simulate.dt, tables.simulate.rtol)
         except ArgumentError as error:
             where.wrap(("simulate",), error)

@@ -42,7 +42,9 @@ def require():
     if simulated():
         return
     if importlib.util.find_spec("numba_cuda") is None:
-        raise DeviceError("device='cuda' needs the extra 'cuda' (the package numba-cuda), which is not installed", INSTALL)
+        raise DeviceError(
+            "device='cuda' needs the extra 'cuda' (the package numba-cuda), which is not installed", INSTALL
+        )
     why = _missing()
     if why:
         raise DeviceError(*why)
@@ -130,7 +132,9 @@ def _allow(compiled, size):
     function = compiled._codelibrary.get_cufunc()
     attribute = driver.CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     number = cuda().get_current_device().id
-    (code,) = driver.cuKernelSetAttribute(attribute, size, driver.CUkernel(int(function.handle)), driver.CUdevice(number))
+    (code,) = driver.cuKernelSetAttribute(
+        attribute, size, driver.CUkernel(int(function.handle)), driver.CUdevice(number)
+    )
     if int(code):
         raise DeviceError(f"the device refuses {size} bytes of shared memory for a block ({code})", "compute with "
                           "precision='tf32' or 'bf16', whose weights take half and a quarter, or device='cpu'")  # fmt: skip
@@ -168,7 +172,7 @@ def guarded(advice):
             raise DeviceError(
                 f"the driver is too old for the compiler's code ({kind}: {text[:200]})",
                 "see its version with: nvidia-smi, and update it, or install an older compiler: "
-                "pip install \"nvidia-nvvm==13.0.*\"",
+                'pip install "nvidia-nvvm==13.0.*"',
             ) from None
         if kind in ("CudaAPIError", "CudaDriverError", "CudaSupportError", "NvvmError", "NvvmSupportError",
                     "LinkerError", "CUDAError", "NVRTCError"):  # fmt: skip

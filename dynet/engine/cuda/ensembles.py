@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import ArgumentError, Shown
-from ..control import FORCED_LIMIT, NUMBERS, N_ATOL, N_DT, N_RTOL, N_T0, N_T1
+from ..control import FORCED_LIMIT, N_ATOL, N_DT, N_RTOL, N_T0, N_T1, NUMBERS
 from ..methods import Solution
 from ..tableaus import TABLEAUS
 from . import gather
@@ -182,7 +182,7 @@ def kernel_source(form, tableau, real, adaptive, gathering, references):
     combination = " + ".join(f"b{s} * k{s}[j]" for s in range(len(dense)))
 
     def keep(value, loop):
-        entry = (f"_gather(sums, i, j, {value}, saved, halves[saved])" if gathering else f"out[saved, j, i] = {value}")
+        entry = f"_gather(sums, i, j, {value}, saved, halves[saved])" if gathering else f"out[saved, j, i] = {value}"
         if not loop:
             return entry
         text = f"for j in range({n}): {entry}"
@@ -195,7 +195,8 @@ def kernel_source(form, tableau, real, adaptive, gathering, references):
 
     if references:  # the interpolated state is needed as a whole
         interpolated = "z2[j] = w"
-        after = f"for j in range({n}): {keep('z2[j]', False)}\n{' ' * 20}_distances(sums, i, z2, reference, saved, halves[saved])"
+        after = f"for j in range({n}): {keep('z2[j]', False)}\n{' ' * 20}"
+        after += "_distances(sums, i, z2, reference, saved, halves[saved])"
     else:
         interpolated, after = keep("w", False), "pass"
     arrays = [f"k{s} = cuda.local.array({n}, _r)" for s in range(tableau.stages)]
@@ -232,7 +233,9 @@ def prepare(task, form, precision):
     if task.method not in METHODS:
         raise ArgumentError("method", task.method, "a method for functions on device='cuda'", choices=METHODS)
     if form.n > LARGEST:
-        raise ArgumentError("model", task.model, f"a function of at most {LARGEST} states on device='cuda', or device='cpu'")
+        raise ArgumentError(
+            "model", task.model, f"a function of at most {LARGEST} states on device='cuda', or device='cpu'"
+        )
     if task.dt is None and task.rtol < LEAST_RTOL[precision]:
         raise ArgumentError("rtol", task.rtol, f"at least {LEAST_RTOL[precision]:g} with precision={precision!r}")
     summary = task.options.get("summary")
@@ -246,7 +249,9 @@ def _run(task, form, precision):
     adaptive = task.dt is None
     summary = task.options.get("summary")
     reference = np.zeros((0, 0, form.n)) if summary is None else summary.reference
-    built = module(*kernel_source(form, tableau, precision, adaptive, summary is not None, len(reference)), tag="ensemble")
+    built = module(
+        *kernel_source(form, tableau, precision, adaptive, summary is not None, len(reference)), tag="ensemble"
+    )
     (batch, n), k = task.y0.shape, len(task.save)
     real, size = np.dtype(precision), np.dtype(precision).itemsize
     quantities = n + len(reference)
@@ -271,7 +276,9 @@ def _run(task, form, precision):
                 y0, p, room.put(task.save), room.put(halves, real), room.put(numbers), np.int64(task.max_steps),
                 room.put(reference, real), np.int32(summary is not None), out, sums, t_stop, accepted, rejected, status,
             )  # fmt: skip
-            states = np.zeros((batch, 0, n)) if summary else out.copy_to_host().transpose(2, 0, 1).astype(float, order="C")
+            states = (
+                np.zeros((batch, 0, n)) if summary else out.copy_to_host().transpose(2, 0, 1).astype(float, order="C")
+            )
             gathered = sums.copy_to_host().transpose(2, 1, 0).astype(float, order="C") if summary else None
             solution = Solution(
                 states, status.copy_to_host().astype(np.int8), t_stop.copy_to_host(), accepted.copy_to_host(),

@@ -48,7 +48,13 @@ class Settled(NamedTuple):
 def absorbed(plan):
     """The plan of an implicit layer with the diagonal of its matrix absorbed, or None where that is not exact."""
     diagonal = np.diagonal(plan.M)
-    if plan.place != INSIDE or plan.activation not in ABSORBABLE or not plan.plain or plan.e[0] != -1 or diagonal.max() >= 1:
+    if (
+        plan.place != INSIDE
+        or plan.activation not in ABSORBABLE
+        or not plan.plain
+        or plan.e[0] != -1
+        or diagonal.max() >= 1
+    ):
         return None
     return plan._replace(M=plan.M - np.diag(diagonal), f=1.0 / (1.0 - diagonal))
 
@@ -56,6 +62,20 @@ def absorbed(plan):
 def patience_of(factor):
     """Iterations after which a residual that contracts by `factor` each time must have halved, with a margin."""
     return int(min(1e9, 16 + 4 * np.log(2.0) / -np.log(min(max(factor, 1e-12), 1 - 1e-12))))
+
+
+#: Unit roundoff of a product in each precision.
+UNITS = {"float32": 2.0**-22, "tf32": 2.0**-11, "bf16": 2.0**-8, "float64": 2.0**-53}
+
+
+def rounding(plan, main, x, scale, kind, precision):
+    """How much of a residual rounding may hide, an estimate for each row of `x`, in the norm that `scale` and `kind` make."""
+    weighted = scale[:, None] * np.abs(plan.M) / scale
+    lengths = {1: lambda v: np.abs(v).sum(axis=-1), 2: lambda v: np.sqrt((v * v).sum(axis=-1)),
+               np.inf: lambda v: np.abs(v).max(axis=-1)}  # fmt: skip
+    gain = {1: weighted.sum(axis=0).max(), 2: np.sqrt((weighted**2).sum()), np.inf: weighted.sum(axis=1).max()}[kind]
+    size = lengths[kind](scale * x) * (gain + np.abs(plan.e).max()) + lengths[kind](scale * main)
+    return UNITS[precision] * size
 
 
 def solve(plan, main, side, x0, *, alpha, scale, kind, tol, limit, patience, precision="float32", factor=None):
@@ -117,7 +137,12 @@ def settle_source(n, precision, place, activation, vectors, own, kind, where):
     end = "\n".join(_END.replace("#", str(r)).replace("@", str(8 * r)) for r in rows)
     steps = ", ".join(f"c{r}" for r in rows) + ("," if len(rows) == 1 else "")
     text = _SETTLE.format(begin=begin, each=each, done=done, end=end, steps=steps, larger=int(kind == "inf"))
-    return head(n, precision, place, activation, vectors, own, kind, where), f"FACTOR = {own == 2}\n@inlined", _fill, text
+    return (
+        head(n, precision, place, activation, vectors, own, kind, where),
+        f"FACTOR = {own == 2}\n@inlined",
+        _fill,
+        text,
+    )
 
 
 _EACH = """            v = _quad(lengths[#])
@@ -211,7 +236,9 @@ def _portable(plan, main, side, x0, alpha, scale, kind, tol, limit, patience, pr
                    precision, factor, f"cuda portable ({precision})")  # fmt: skip
 
 
-def _settle(M, vectors, main, side, factor, x0, scale, alpha, a, tol, limit, patience, out, residual, iterations, status):
+def _settle(
+    M, vectors, main, side, factor, x0, scale, alpha, a, tol, limit, patience, out, residual, iterations, status
+):
     s = cuda.shared.array(0, _r)
     tid, row = cuda.threadIdx.x, cuda.blockIdx.x
     m_row = row if main.shape[0] > 1 else 0
@@ -276,8 +303,9 @@ def _settle(M, vectors, main, side, factor, x0, scale, alpha, a, tol, limit, pat
         residual[row], iterations[row], status[row] = length, turn, word
 
 
-def _launch(kernel, blocks, threads, shared, matrix, plan, main, side, x0, alpha, scale, tol, limit, patience, precision, factor,
-            name):  # fmt: skip
+def _launch(
+    kernel, blocks, threads, shared, matrix, plan, main, side, x0, alpha, scale, tol, limit, patience, precision, factor, name,
+):  # fmt: skip
     batch, n = x0.shape
     real = np.dtype(REAL[precision])
     each = real.itemsize * n * (2 + (len(main) > 1) + (factor is not None)) + 24
@@ -299,5 +327,3 @@ def _launch(kernel, blocks, threads, shared, matrix, plan, main, side, x0, alpha
                            iterations.copy_to_host().astype(np.int64), status.copy_to_host().astype(np.int8), name)  # fmt: skip
         finally:
             room.close()
-
-

@@ -84,7 +84,9 @@ def kernel_source(form, real):
         update=lines(update, 4),
     )  # fmt: skip
     head = len(HEAD.format(real=real))
-    summaries = gather.SOURCE.replace("sums[row, 1, q]", "sums[1, row, q]").replace("sums[row, 2, q]", "sums[2, row, q]")
+    summaries = gather.SOURCE.replace("sums[row, 1, q]", "sums[1, row, q]").replace(
+        "sums[row, 2, q]", "sums[2, row, q]"
+    )
     summaries = summaries.replace("sums[row, 3, q]", "sums[3, row, q]").replace("sums[row, 0, q]", "sums[0, row, q]")
     return retyped(form.edge, real) + retyped(form.node, real)[head:], summaries, kernel
 
@@ -144,7 +146,9 @@ def _run(task, form, precision, steps, last, times, marks):
                     )  # fmt: skip
                     now, after = after, (z if after is y else y)
                 x, total = total, x
-            found = np.zeros((batch, 0, n)) if gathering else out.copy_to_host().transpose(2, 0, 1).astype(float, order="C")
+            found = (
+                np.zeros((batch, 0, n)) if gathering else out.copy_to_host().transpose(2, 0, 1).astype(float, order="C")
+            )
             gathered = sums.copy_to_host().transpose(2, 0, 1).astype(float, order="C") if gathering else None
             failed = status.copy_to_host().astype(bool)
         finally:

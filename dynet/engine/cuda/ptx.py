@@ -52,6 +52,7 @@ STORE = {F: _asm(ir.VoidType(), [I64, F, I32], _PUT.format("f32"), "l,f,r", True
          D: _asm(ir.VoidType(), [I64, D, I32], _PUT.format("f64"), "l,d,r", True)}  # fmt: skip
 TO_SHARED = _asm(I32, [I64], "{.reg .u64 t; cvta.to.shared.u64 t, $1; cvt.u32.u64 $0, t;}", "=r,l")
 
+
 def words(builder, kind, base, offset):
     """Volatile load of 16 bytes (8 for ``"f2"``) from shared memory, at a constant distance: words, floats or doubles."""
     t, c, width, suffix = {"r4": (I32, "r", 4, "b32"), "f4": (F, "f", 4, "f32"), "f2": (F, "f", 2, "f32"),

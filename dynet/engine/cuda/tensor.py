@@ -18,6 +18,7 @@ from .plan import METHODS
 
 __all__ = ["HEAD", "fits", "integrator", "layout"]
 
+
 class layout:  # noqa: N801
     """Places in shared memory, in words of the state's type; and how many warps share a block.
 
@@ -86,7 +87,9 @@ def _layout(call):
 def integrator(call):
     """``(kernel, blocks, threads, bytes of shared memory)``; as many blocks as there are processors, or fewer."""
     where, plan = _layout(call), call.plan
-    text = head(plan.n, call.precision, plan.place, plan.activation, not plain(call), call.main.shape[0] > 1, "inf", where)
+    text = head(
+        plan.n, call.precision, plan.place, plan.activation, not plain(call), call.main.shape[0] > 1, "inf", where
+    )
     steps = {"euler": _euler, "heun": _heun, "rk4": _rk4}[call.method]
     text += f"STAGES = {METHODS[call.method]}\n"
     built = module(text, gather.SOURCE, "@inlined", _fill, "@inlined", _named(steps), _integrate,

@@ -86,7 +86,10 @@ class Warp:
                 assert self.place == LINEAR
                 inner = mine if not self.vectors else [num.fma(g[c], mine[c], side[c]) for c in range(each)]
                 value = [getattr(num, self.activation)(v, a) for v in inner]
-                out += [num.fma(f[c], value[c], total[c]) if self.vectors else b.fadd(total[c], value[c]) for c in range(each)]
+                out += [
+                    num.fma(f[c], value[c], total[c]) if self.vectors else b.fadd(total[c], value[c])
+                    for c in range(each)
+                ]
         return out
 
     def _operand(self, b, x):

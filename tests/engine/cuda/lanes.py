@@ -20,7 +20,9 @@ def truncated(bits):
 
 def halves(words):
     """Two bfloat16 numbers in each 32-bit word, low half first, shape (32, 2)."""
-    return np.stack([(words << np.uint32(16)).view(np.float32), (words & np.uint32(0xFFFF0000)).view(np.float32)], axis=1)
+    return np.stack(
+        [(words << np.uint32(16)).view(np.float32), (words & np.uint32(0xFFFF0000)).view(np.float32)], axis=1
+    )
 
 
 def mma_tf32(a0, a1, a2, a3, b0, b1, *c):
@@ -105,7 +107,7 @@ class Lanes:
         if not isinstance(function, ir.InlineAsm):
             word = function.name.removeprefix("__nv_")
             single = function.type.pointee.return_type == ir.FloatType()
-            return (LIBRARY[word[:-1]](given[0]).astype(np.float32) if single else LIBRARY[word](given[0]))
+            return LIBRARY[word[:-1]](given[0]).astype(np.float32) if single else LIBRARY[word](given[0])
         text = function.asm
         name = text.partition(" ")[0]
         self.counts[name] = self.counts.get(name, 0) + 1

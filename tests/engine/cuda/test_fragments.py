@@ -115,7 +115,9 @@ def test_activations_of_a_warp(precision, activation):
     rng = np.random.default_rng(1)
     lure = plan.Plan(plan.INSIDE, np.zeros((8, 8)), -np.ones(8), np.ones(8), np.ones(8), activation, 0.01)
     size = Sizes(8, MODES[precision])
-    z = np.concatenate([rng.uniform(-9, 9, 32), [0.0, 1e-5, -1e-3, 0.59, -0.61, 30.0, -30.0, 0.3] * 12])[: size.rows * 8]
+    z = np.concatenate([rng.uniform(-9, 9, 32), [0.0, 1e-5, -1e-3, 0.59, -0.61, 30.0, -30.0, 0.3] * 12])[
+        : size.rows * 8
+    ]
     z = z.reshape(size.rows, 8).astype(np.float32).astype(float)
     found, _ = Block(lure, precision, z, np.zeros(8)).rate(np.zeros_like(z))
     wanted = activations.get(activation)(z)
