@@ -9,13 +9,13 @@ from .errors import ArgumentError, Shown
 from .fields.base import describe
 from .fields.signal import PerLane
 
-__all__ = ["METHODS"]
+__all__ = ["LEAST_RTOL", "METHODS", "check_positive", "chosen_method", "lane_data", "save_times"]
 
 METHODS = tuple(methods.METHODS)
 LEAST_RTOL = 1e-13  # ten times the rounding of a step's sums: below it an error estimate is noise
 
 
-def _times(t, save):
+def save_times(t, save):
     """Start, end and save times, (k,) or, where each trajectory has its own, (batch, k)."""
     try:
         given = np.atleast_1d(np.asarray(t, dtype=float))
@@ -52,7 +52,7 @@ def _times(t, save):
     return t0, t1, np.ascontiguousarray(times)
 
 
-def _method(method, dt, rtol):
+def chosen_method(method, dt, rtol):
     """The method and why it was chosen."""
     if method == "auto":
         if dt is not None:
@@ -69,7 +69,7 @@ def _method(method, dt, rtol):
     return method, "asked for"
 
 
-def _positive(name, value, least=0.0):
+def check_positive(name, value, least=0.0):
     try:
         good = np.isfinite(value) and value > 0 and value >= least
     except TypeError:
@@ -78,7 +78,7 @@ def _positive(name, value, least=0.0):
         raise ArgumentError(name, value, f"a number of at least {least:g}" if least else "a positive number")
 
 
-def _lane_data(model, x0, params, u, times=None):
+def lane_data(model, x0, params, u, times=None):
     """The parameter block (npar,) or (batch, npar), the batch (None for a single trajectory), and the signal."""
     sizes = {"x0": x0.shape[0]} if x0.ndim == 2 else {}
     if np.ndim(times) == 2:

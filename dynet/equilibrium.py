@@ -25,7 +25,7 @@ from .certify.certificate import Certificate
 from .certify.invariance import invariance
 from .certify.region import WholeSpace, read_region
 from .certify.search import any_input, is_about
-from .engine import fixed_point
+from .engine import cuda, fixed_point
 from .engine.anderson import Anderson
 from .errors import ArgumentError, MissingExtraError, Shown, Status
 from .fields.base import VectorField, describe
@@ -97,7 +97,10 @@ class Equilibrium:
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
-def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate=None, max_iterations=1_000_000):
+def equilibrium(
+    model, *, u=None, x0=None, tol=1e-10, method="auto", certificate=None, max_iterations=1_000_000, device="cpu",
+    precision=None,
+):  # fmt: skip
     r"""The equilibrium of an autonomous field, with a bound on its error.
 
     Parameters
@@ -117,6 +120,11 @@ def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate
     certificate : Certificate, optional
         What :func:`certify` said of this model; computed when None.
     max_iterations : int
+    device : str
+        ``"cpu"``, or ``"cuda"`` for a GPU (the extra ``cuda``): Lur'e fields with a certificate, by forward steps; the error is
+        then the residual of the device over the certified rate, which is not proven.
+    precision : str, optional
+        On ``"cuda"``: ``"float32"`` (the default), ``"float64"``, ``"tf32"`` or ``"bf16"``.
 
     Returns
     -------
@@ -146,6 +154,7 @@ def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate
         raise ArgumentError("tol", tol, "a positive number")
     if not isinstance(max_iterations, (int, np.integer)) or max_iterations < 1:
         raise ArgumentError("max_iterations", max_iterations, "a positive integer")
+    form = cuda.lure_form(model, device, precision)
     x = np.zeros(model.n) if x0 is None else model.check_state(x0, "x0")
     if x.ndim > 2 or not np.isfinite(x).all():
         raise ArgumentError("x0", describe(x), f"finite, of shape ({model.n},) or (batch, {model.n})")
@@ -191,7 +200,16 @@ def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate
         raise ArgumentError(
             "method", method, f"'newton': there is no certificate of contraction ({certificate.reason})"
         )
+    if form is not None and (not contracting or method == "newton"):
+        raise ArgumentError("device", device, f"'cpu': forward steps need a contracting field ({certificate.reason})")
     problem = _Problem(model, inputs, certificate if contracting else None, float(tol))
+    if form is not None:
+        found = cuda.settle(form, certificate, inputs, x, float(tol), max_iterations, precision)
+        words = tuple(Status(int(word)) for word in found.status)
+        error = np.where(found.status == Status.NONFINITE, np.nan, found.residual / certificate.rate)
+        return _packed(
+            problem, (found.x, error, found.residual, found.iterations, words), False, found.executor, single
+        )
     if method != "newton" and contracting:
         used = "anderson" if method == "anderson" else "forward"
         if method == "auto" and problem.steps_needed(x) > _PATIENT:
@@ -204,12 +222,16 @@ def equilibrium(model, *, u=None, x0=None, tol=1e-10, method="auto", certificate
     inside = region.contains(x)  # an invariant region holds the equilibrium; the bound is about states in it
     error = np.where(inside, error, np.nan)
     certified = contracting and problem.rounding_known and certificate.status == "certified" and bool(inside.all())
-    result = Equilibrium(x, error, residual, iterations, status, problem.norm, certified, used, model.labels)
+    return _packed(problem, (x, error, residual, iterations, status), certified, used, single)
+
+
+def _packed(problem, values, certified, method, single):
+    result = Equilibrium(*values, problem.norm, certified, method, problem.model.labels)
     if not single:
         return result
     first = {name: getattr(result, name)[0] for name in ("x", "error", "residual", "iterations", "status")}
     first.update(error=float(first["error"]), residual=float(first["residual"]), iterations=int(first["iterations"]))
-    return Equilibrium(**first, norm=problem.norm, certified=certified, method=used, labels=model.labels)
+    return Equilibrium(**first, norm=problem.norm, certified=certified, method=method, labels=problem.model.labels)
 
 
 def _check_autonomous(model, x, inputs):

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arguments import check_positive, lane_data
 from .engine import explicit
 from .engine.methods import METHODS
 from .errors import ArgumentError, Status
 from .fields.base import VectorField, describe
-from .simulate import _lane_data, _positive
 
 __all__ = ["LyapunovSpectrum", "lyapunov_exponents"]
 
@@ -132,11 +132,11 @@ def lyapunov_exponents(
     if x0.ndim != 1 or not np.isfinite(x0).all():
         raise ArgumentError("x0", describe(x0), f"one finite state of shape ({model.n},)")
     n = model.n
-    _positive("t", t)
-    _positive("dt", dt)
+    check_positive("t", t)
+    check_positive("dt", dt)
     if interval is None:
         interval = 10 * dt
-    _positive("interval", interval)
+    check_positive("interval", interval)
     for name, value in (("transient", transient), ("t0", t0)):
         if not (np.isscalar(value) and np.isreal(value) and np.isfinite(value)) or (name == "transient" and value < 0):
             raise ArgumentError(name, value, "a finite number" + (", not negative" if name == "transient" else ""))
@@ -146,7 +146,7 @@ def lyapunov_exponents(
     fixed = [name for name, known in METHODS.items() if known.kind == "explicit" and known.fixed]
     if method not in fixed:
         raise ArgumentError("method", method, "a method that takes fixed steps", choices=fixed)
-    p, batch, signal = _lane_data(model, x0, params, u)
+    p, batch, signal = lane_data(model, x0, params, u)
     if batch is not None:
         raise ArgumentError("params", f"a batch of {batch}", "parameters and input of one trajectory")
 

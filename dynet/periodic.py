@@ -22,11 +22,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .arguments import check_positive
 from .certify.certificate import Certificate
 from .errors import ArgumentError, Status
 from .fields.base import VectorField, describe
 from .linalg.norms import Norm
-from .simulate import _positive, simulate
+from .simulate import simulate
 from .trajectory import Trajectory
 
 __all__ = ["PeriodicOrbit", "periodic_orbit"]
@@ -138,8 +139,8 @@ def periodic_orbit(
         period = getattr(signal, "period", None)
         if period is None:
             raise ArgumentError("period", None, "the period of the forcing: the input has none of its own")
-    _positive("period", period)
-    _positive("tol", tol)
+    check_positive("period", period)
+    check_positive("tol", tol)
     x = np.zeros(model.n) if x0 is None else np.array(model.check_state(x0, "x0"))
     if x.ndim != 1 or not np.isfinite(x).all():
         raise ArgumentError("x0", describe(x), f"one finite state of shape ({model.n},)")

@@ -7,11 +7,11 @@ import time
 
 import numpy as np
 
+from .arguments import check_positive, lane_data, save_times
 from .engine import sparse, stochastic
 from .errors import ArgumentError, Shown, Status
 from .fields.base import VectorField, describe
 from .fields.function import FunctionField
-from .simulate import _lane_data, _positive, _times
 from .trajectory import Trajectory
 
 __all__ = ["sample_paths"]
@@ -81,10 +81,12 @@ def sample_paths(
     x0 = model.check_state(x0, "x0")
     if x0.ndim > 2 or x0.size == 0 or not np.isfinite(x0).all():
         raise ArgumentError("x0", describe(x0), f"finite, of shape ({model.n},) or (batch, {model.n})")
-    t0, t1, saved = _times(t, save)
+    t0, t1, saved = save_times(t, save)
+    if saved.ndim == 2:
+        raise ArgumentError("save", describe(saved), "one set of save times for all paths")
     if t1 < t0:
         raise ArgumentError("t", t, "an end after the start: noise has a direction of time")
-    _positive("dt", dt)
+    check_positive("dt", dt)
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
         raise ArgumentError("seed", seed, "an integer from 0 to 2**64 - 1")
     if paths is not None:
@@ -96,7 +98,7 @@ def sample_paths(
     if method not in ("auto", *stochastic.METHODS):
         raise ArgumentError("method", method, "the name of a method", choices=("auto", *stochastic.METHODS))
     amplitude = _noise(noise, model)
-    p, batch, signal = _lane_data(model, x0, params, u)
+    p, batch, signal = lane_data(model, x0, params, u)
     y0 = np.array(np.broadcast_to(np.atleast_2d(x0), (batch or 1, model.n)))
     p = np.array(np.broadcast_to(np.atleast_2d(p), (len(y0), p.shape[-1])))
     times = np.concatenate([[t0], saved[saved > t0]])

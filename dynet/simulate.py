@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from .arguments import LEAST_RTOL, METHODS, _lane_data, _method, _positive, _times
+from .arguments import LEAST_RTOL, METHODS, check_positive, chosen_method, lane_data, save_times
 from .certify import bounding
 from .engine import cuda, methods
 from .engine.checkpoint import Checkpoint
@@ -150,12 +150,12 @@ def simulate(
     if not np.isfinite(x0).all():
         row = np.argwhere(~np.isfinite(x0))[0]
         raise ArgumentError(f"x0[{', '.join(map(str, row))}]", float(x0[tuple(row)]), "finite initial states")
-    t0, t1, times = _times(t, save)
-    name, why = _method(method, dt, rtol)
-    _positive("rtol", rtol, least=LEAST_RTOL)
-    _positive("atol", atol)
+    t0, t1, times = save_times(t, save)
+    name, why = chosen_method(method, dt, rtol)
+    check_positive("rtol", rtol, least=LEAST_RTOL)
+    check_positive("atol", atol)
     if dt is not None:
-        _positive("dt", dt)
+        check_positive("dt", dt)
     if not isinstance(max_steps, (int, np.integer)) or isinstance(max_steps, bool) or max_steps < 1:
         raise ArgumentError("max_steps", max_steps, "a positive integer")
     if certificate is not None:
@@ -164,12 +164,16 @@ def simulate(
             raise ArgumentError(
                 "certificate", Shown("given"), "None: error bounds are of states that are saved, forward in time"
             )
-    p, batch, signal = _lane_data(model, x0, params, u, times)
+    p, batch, signal = lane_data(model, x0, params, u, times)
     single = batch is None
     y0 = np.array(np.broadcast_to(np.atleast_2d(x0), (batch or 1, model.n)), order="C")
     p = np.array(np.broadcast_to(np.atleast_2d(p), (y0.shape[0], p.shape[-1])), order="C")
-    on_cuda = _device(device, precision, dense=dense, events=events, callback=callback, checkpoint=checkpoint,
-                      executor=executor, certificate=certificate)  # fmt: skip
+    on_cuda = cuda.wanted(device, precision, dense=dense, events=events, callback=callback, checkpoint=checkpoint,
+                          executor=executor, certificate=certificate)  # fmt: skip
+    if on_cuda and dt is not None and save is None and np.size(t) < 3:
+        times = cuda.step_ends(t0, t1, dt)
+    if on_cuda and times.ndim == 2:
+        raise ArgumentError("save", describe(times), "save times for all trajectories: device='cuda' has no others")
     options = _options(model, name, executor, dense, events, summary, callback, checkpoint, single)
     wanted = watch.quantities_of(summary, model.n, times.shape[-1]) if summary is not None else ()
     happenings = watch.events_of(events)
@@ -239,20 +243,6 @@ def simulate(
         summary={key: value[0] if single else value for key, value in found.items()},
         **bound,
     )
-
-
-def _device(device, precision, **unknown):
-    """Whether to run on a GPU; what it does not know must not be asked for."""
-    if device not in ("cpu", "cuda"):
-        raise ArgumentError("device", device, "a device", choices=("cpu", "cuda"))
-    if device == "cpu":
-        if precision not in (None, "float64"):
-            raise ArgumentError("precision", precision, "None or 'float64' on device='cpu'")
-        return False
-    for name, value in unknown.items():
-        if value is not None and value is not False:
-            raise ArgumentError(name, Shown("given"), "None on device='cuda', or device='cpu'")
-    return True
 
 
 def _share(probes):

@@ -88,7 +88,7 @@ class VectorField:
         return None
 
     def form(self):
-        """The structure of this field, for engines on other devices: see :mod:`dynet.engine.forms`; None where there is none."""
+        """The structure of this field, for engines on other devices (:mod:`dynet.engine.forms`); None where there is none."""
         return None
 
     def jacobian_pattern(self):

@@ -282,15 +282,15 @@ def _certify(tables, where, model):
 
 def _solvers(tables, where, model, u):
     """What the solvers would refuse, found before anything runs."""
+    from ..arguments import chosen_method, save_times
     from ..certify.search import KINDS
     from ..equilibrium import METHODS
     from ..fields.signal import Constant
-    from ..simulate import _method, _times
 
     if tables.simulate is not None:
         try:
-            _times(tables.simulate.t, tables.simulate.save)
-            _method(tables.simulate.method, tables.simulate.dt, tables.simulate.rtol)
+            save_times(tables.simulate.t, tables.simulate.save)
+            chosen_method(tables.simulate.method, tables.simulate.dt, tables.simulate.rtol)
         except ArgumentError as error:
             where.wrap(("simulate",), error)
     if tables.certify is not None and tables.certify.kind not in KINDS:

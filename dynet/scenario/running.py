@@ -60,7 +60,7 @@ def run(scenario, out, progress):
         numbers["seconds"] = clock.stop()
         checks = measure.expectations(tables.expect, numbers)
         return Report(resolved, trajectory, certificate, equilibrium, numbers, checks, clock.seconds, versions(),
-                      digest(resolved, inputs), folder, files, study, built.notes if built else "")  # fmt: skip
+                      digest(resolved, inputs), folder, files, study, getattr(built, "notes", ""))  # fmt: skip
 
     if folder is None:
         return report()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import ArgumentError, Shown
-from ..control import FORCED_LIMIT, NUMBERS, N_ATOL, N_DT, N_RTOL, N_T0, N_T1
+from ..control import FORCED_LIMIT, N_ATOL, N_DT, N_RTOL, N_T0, N_T1, NUMBERS
 from ..methods import Solution
 from ..tableaus import TABLEAUS
 from . import gather
@@ -195,7 +195,8 @@ def kernel_source(form, tableau, real, adaptive, gathering, references):
 
     if references:  # the interpolated state is needed as a whole
         interpolated = "z2[j] = w"
-        after = f"for j in range({n}): {keep('z2[j]', False)}\n{' ' * 20}_distances(sums, i, z2, reference, saved, halves[saved])"
+        after = f"for j in range({n}): {keep('z2[j]', False)}\n{' ' * 20}"
+        after += "_distances(sums, i, z2, reference, saved, halves[saved])"
     else:
         interpolated, after = keep("w", False), "pass"
     arrays = [f"k{s} = cuda.local.array({n}, _r)" for s in range(tableau.stages)]

@@ -64,6 +64,20 @@ def patience_of(factor):
     return int(min(1e9, 16 + 4 * np.log(2.0) / -np.log(min(max(factor, 1e-12), 1 - 1e-12))))
 
 
+#: Unit roundoff of a product in each precision.
+UNITS = {"float32": 2.0**-22, "tf32": 2.0**-11, "bf16": 2.0**-8, "float64": 2.0**-53}
+
+
+def rounding(plan, main, x, scale, kind, precision):
+    """How much of a residual rounding may hide, an estimate for each row of `x`, in the norm that `scale` and `kind` make."""
+    weighted = scale[:, None] * np.abs(plan.M) / scale
+    lengths = {1: lambda v: np.abs(v).sum(axis=-1), 2: lambda v: np.sqrt((v * v).sum(axis=-1)),
+               np.inf: lambda v: np.abs(v).max(axis=-1)}  # fmt: skip
+    gain = {1: weighted.sum(axis=0).max(), 2: np.sqrt((weighted**2).sum()), np.inf: weighted.sum(axis=1).max()}[kind]
+    size = lengths[kind](scale * x) * (gain + np.abs(plan.e).max()) + lengths[kind](scale * main)
+    return UNITS[precision] * size
+
+
 def solve(plan, main, side, x0, *, alpha, scale, kind, tol, limit, patience, precision="float32", factor=None):
     """Iterate each row of `x0` until the length of its derivative is at most `tol`.
 
@@ -289,8 +303,9 @@ def _settle(
         residual[row], iterations[row], status[row] = length, turn, word
 
 
-def _launch(kernel, blocks, threads, shared, matrix, plan, main, side, x0, alpha, scale, tol, limit, patience, precision, factor,
-            name):  # fmt: skip
+def _launch(
+    kernel, blocks, threads, shared, matrix, plan, main, side, x0, alpha, scale, tol, limit, patience, precision, factor, name,
+):  # fmt: skip
     batch, n = x0.shape
     real = np.dtype(REAL[precision])
     each = real.itemsize * n * (2 + (len(main) > 1) + (factor is not None)) + 24
