@@ -8,6 +8,7 @@ _HOME = {
     "margins": "bounds",
     "One": "parametrize",
     "Projection": "parametrize",
+    "Two": "parametrize",
     "WeightedInf": "parametrize",
 }
 
