@@ -147,10 +147,12 @@ def _sweeps(
                 r = index[q]
                 at = r * wide
                 size = update(data, n, x, s, extra, at, fresh)
-                if sweep == 0 or size < residual[r]:
+                if sweep == 0:
                     flags[r] = 0
+                elif size < residual[r]:  # takes back a part only: rounding may go round in circles
+                    flags[r] = max(flags[r] - 1, 0)
                 else:  # no smaller than the one before: rounding, or a slow start
-                    flags[r] += 1
+                    flags[r] += 16
                 residual[r] = size
                 iterations[r] = sweep
                 if size <= goals[r]:
@@ -159,7 +161,7 @@ def _sweeps(
                 if not (size < np.inf):
                     flags[r] = NONFINITE
                     continue
-                if flags[r] > 2:
+                if flags[r] > 32:
                     large, weight = REAL(0), part(data, 2 * wide, n)
                     state, source = part(x, at, n), part(inject, at, n)
                     for i in range(n):
@@ -233,10 +235,12 @@ def _pairs(
                 size = update(data, n, low, s_low, extra_low, at, fresh)
                 other = update(data, n, high, s_high, extra_high, at, fresh_high)
                 size = from_bits(max(to_bits(size), to_bits(other)))  # NaN is the largest
-                if sweep == 0 or size < residual[r]:
+                if sweep == 0:
                     flags[r] = 0
+                elif size < residual[r]:  # takes back a part only: rounding may go round in circles
+                    flags[r] = max(flags[r] - 1, 0)
                 else:
-                    flags[r] += 1
+                    flags[r] += 16
                 residual[r] = size
                 iterations[r] = sweep
                 if size <= goals[r]:
@@ -245,7 +249,7 @@ def _pairs(
                 if not (size < np.inf):
                     flags[r] = NONFINITE
                     continue
-                if sweep >= most or flags[r] > 20:
+                if sweep >= most or flags[r] > 320:
                     flags[r] = MOST
                     continue
                 below, above = part(low, at, n), part(high, at, n)
