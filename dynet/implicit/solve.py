@@ -4,9 +4,9 @@ Whatever the method, the last word is the residual :math:`\rho = \|x - \Phi(Ax +
 
 .. math:: \|x - x^*\| \le \rho / (1 - \bar\mu),
 
-with :math:`\bar\mu` from :mod:`dynet.implicit.wellposed`. The residual is computed in float64; what rounding may have hidden of
-it is bounded by the number of terms and the size of what was summed, and is added.
-"""
+with :math:`\bar\mu` from :mod:`dynet.implicit.wellposed` (and a bound of the same kind where the proof is Euclidean).
+The residual is computed in float64; what rounding may have hidden of it is bounded by the number of terms and the size
+of what was summed, and is added."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..equilibrium import Equilibrium
 from ..errors import ArgumentError, Status
 from ..fields.base import describe
 from ..linalg.rigorous import UNIT, gamma
-from . import seidel, solvers
+from . import seidel, solvers, units
 from .wellposed import row_sums
 
 __all__ = ["METHODS", "outputs", "solve"]
@@ -32,6 +32,7 @@ _STATUS = {
 _RESCUE = 300  # sweeps after which another method takes over, where the choice is free
 _SLOW = 100  # sweeps, or three for each unit, that are worth another method
 _FACTORED = 400  # units up to which a matrix is factored for each sample
+_COARSE = 64  # units from which sweeps begin in float32
 _LOOK = 200  # sweeps after which an ill-posed network is given up
 
 
@@ -85,7 +86,7 @@ def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
     U = np.ascontiguousarray(U, float)
     used, places = choose(net, tol) if method == "auto" else (method, None)
     inject = net._passes("float64").inject(U)
-    rescue = method == "auto" and used == "sweep" and net.well_posed
+    rescue = method == "auto" and used == "sweep" and net.boxed
     limit = min(max_iterations, max(_RESCUE, 4 * net.n)) if rescue else max_iterations
     x, residual, iterations, flags = _solve(net, U, used, inject, tol, x0, limit, places)
     late = np.flatnonzero((flags == sweeps.MOST) & (iterations < max_iterations)) if rescue else np.zeros(0, int)
@@ -114,9 +115,11 @@ def choose(net, tol=1e-10):
     'newton'
     """
     if "structure" not in net._made:
-        places = seidel.order(net) if net.well_posed and net.n > 1 else None
-        net._made["structure"] = places, _asymptotic(net) if net.well_posed and places is None else 0.0
+        places = seidel.order(net) if net.boxed and net.n > 1 else None
+        net._made["structure"] = places, _asymptotic(net) if net.boxed and places is None else 0.0
     places, factor = net._made["structure"]
+    if net.well_posed and not net.boxed:
+        return "peaceman-rachford", None
     if places is not None:
         return "gauss-seidel", places
     sweeps_needed = np.log(0.1 * min(tol, 0.1)) / np.log(min(factor, 1 - 1e-9)) if factor > 0 else 0
@@ -148,12 +151,12 @@ def _solve(net, U, method, inject, tol, x0, most, places=None):
     if not net.well_posed:
         most = min(most, _LOOK) if np.isfinite(net.rows.reach).all() else 0
         return _run(net, "sweep", inject, x0, np.full(len(U), float(tol)), most, None)
-    goals = np.full(len(U), 0.9 * tol * net.rate)
+    goals = np.full(len(U), 0.9 * tol / net.spread)
     x, residual, iterations, flags = _run(net, method, inject, x0, goals, most, places)
     error, hidden = distance(net, U, x, residual)
-    again = np.flatnonzero((error > tol) & (flags == sweeps.GOOD) & (hidden < 0.9 * tol * net.rate))
+    again = np.flatnonzero((error > tol) & (flags == sweeps.GOOD) & (hidden < 0.9 * tol / net.spread))
     if again.size:  # rounding takes a share of the tolerance: what is left is for the residual
-        goals = 0.9 * (tol * net.rate - hidden[again])
+        goals = 0.9 * (tol / net.spread - hidden[again])
         more = _run(net, method, np.ascontiguousarray(inject[again]), x[again], goals, most, places)
         x[again], residual[again], flags[again] = more[0], more[1], more[3]
         iterations[again] += more[2]
@@ -164,7 +167,7 @@ def _run(net, method, inject, x0, goals, most, places):
     """One run of a method to given residuals."""
     passes = net._passes("float64")
     if method == "sweep":
-        start = None if x0 is None else passes.pad(x0)
+        start = coarse_start(net, inject, goals) if x0 is None else passes.pad(x0)
         found = sweeps.run(
             passes._update, passes.panel("A"), passes._data, inject, start, goals=goals, most=most, grain=_grain(net)
         )
@@ -175,6 +178,26 @@ def _run(net, method, inject, x0, goals, most, places):
     else:
         x, *rest = solvers.iterate(net, solvers.STEPS[method](net, inject), inject, x, goals, most, _grain(net))
     return np.array(x), *rest
+
+
+def coarse_start(net, inject, goals):
+    """States after sweeps in float32, which are twice as fast, as far as float32 goes; None where it does not pay.
+
+    Whether it pays is a matter of the network, not of the batch: otherwise a sample's bits would depend on its company.
+    """
+    if net.n < _COARSE or not isinstance(net.A, np.ndarray) or not net.boxed or not units.closed(net.activation):
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold starts at zero
+        passes, n = net._passes("float32"), net.n
+        v = np.zeros((len(inject), passes.wide), np.float32)
+        v[:, :n] = inject[:, :n]
+        size = np.maximum(inject.max(axis=1), -inject.min(axis=1)) / net.weights.min()
+        enough = np.minimum(np.maximum(16 * n * 2.0**-24 * size, goals), 1e30).astype(np.float32)
+    found = sweeps.run(passes._update, passes.panel("A"), passes._data, v, goals=enough, most=50, take=True)
+    found.x[found.flags == sweeps.NONFINITE] = 0.0
+    x = np.zeros_like(inject)
+    x[:, :n] = found.x[:, :n]
+    return x
 
 
 def _grain(net):
@@ -197,7 +220,7 @@ def _sizes(net):
 def hidden_rounding(net, U, size):
     """A bound on what rounding may hide of the residual of states of weighted length `size` (batch,), in the net's norm."""
     by_state, by_input, by_bias = _sizes(net)
-    terms = by_state * size + by_input * np.abs(U).max(axis=1, initial=0.0) + by_bias
+    terms = by_state * size + by_input * np.maximum(U.max(axis=1, initial=0.0), -U.min(axis=1, initial=0.0)) + by_bias
     slope = max(abs(s) for s in net.activation.slopes)
     growth = gamma(net.n + net.inputs + 8)
     return 1.001 * (slope * growth * terms + 32 * UNIT * (2 * size + terms)) + 1e-290
@@ -217,18 +240,19 @@ def distance(net, U, x, residual):
         hidden = hidden_rounding(net, U, size + residual)
         if not net.well_posed:
             return np.full(len(x), np.nan), hidden
-        return (residual * (1 + 16 * UNIT) + hidden) / net.rate * (1 + 8 * UNIT), hidden
+        return (residual * (1 + 16 * UNIT) + hidden) * net.spread * (1 + 8 * UNIT), hidden
 
 
 def statuses(net, flags, error, tol):
     """One status for each sample."""
     if not net.well_posed:
         return tuple(Status.NONFINITE if f == sweeps.NONFINITE else Status.ILL_POSED for f in flags)
-    words = (_STATUS[int(f)] for f in flags)
-    return tuple(
-        Status.OK if e <= tol else Status.PRECISION if word is Status.OK else word
-        for word, e in zip(words, error, strict=True)
-    )
+    words = [_STATUS[f] for f in flags.tolist()]
+    for r in np.flatnonzero(~(error <= tol)):
+        words[r] = Status.PRECISION if words[r] is Status.OK else words[r]
+    for r in np.flatnonzero((error <= tol) & (flags != sweeps.GOOD)):
+        words[r] = Status.OK
+    return tuple(words)
 
 
 def result(net, x, residual, error, iterations, status, method, single):
@@ -252,13 +276,20 @@ def outputs(net, U, tol=None):
     passes = net._passes(dtype)
     if ("C", dtype) not in net._made:
         net._made["C", dtype] = panels.pack(net.C, turned=True)
-    if net.well_posed:
+    if net.boxed:
         unit = np.finfo(net.dtype).eps / 2
         grain = 4 * unit * (net.n + 8) * max(1.0, _sizes(net)[0])
-        state = passes.forward(np.ascontiguousarray(U, net.dtype), tol * net.rate, most=100_000, grain=grain)
+        inject, goals = passes.inject(np.ascontiguousarray(U, net.dtype)), np.full(len(U), tol * net.rate, net.dtype)
+        start = coarse_start(net, inject, goals) if dtype == "float64" else None
+        state = sweeps.run(
+            passes._update, passes.panel("A"), passes._data, inject, start, goals=goals, most=100_000, grain=grain
+        )
         bad = (state.flags != sweeps.GOOD) & (state.flags != sweeps.ROUNDED)
-        Y = panels.affine(state.x.base, net._made["C", dtype], net.d)[:, : net.outputs]
+        Y = panels.affine(state.x, net._made["C", dtype], net.d)[:, : net.outputs]
         Y[bad] = np.nan
+    elif net.well_posed:
+        found = solve(net, U, tol)
+        Y = panels.affine(found.x.astype(net.dtype), net._made["C", dtype], net.d)[:, : net.outputs]
     else:
         Y = np.full((len(U), net.outputs), np.nan, net.dtype)
     return Y[0].copy() if single else np.ascontiguousarray(Y)

@@ -79,3 +79,17 @@ def test_gradients_below_what_single_precision_can_hold_are_nothing():
     x, state = found.forward(np.ones((2, 2), np.float32))
     slopes = found.backward(state, np.array([[1e-41, 1e-42], [1.0, 1.0]], np.float32))
     assert np.array_equal(slopes[0][0], [0.0, 0.0]) and np.allclose(slopes[0][1], [12.5, 0.5], rtol=1e-4)
+
+
+def test_a_proof_in_the_euclidean_norm_is_enough():
+    rng = np.random.default_rng(0)
+    A, none = dn.implicit.Two(0.5).build({"M": 0.5 * rng.normal(size=(6, 6)), "S": 3 * rng.normal(size=(6, 6))})
+    net = dn.ImplicitNetwork(A, rng.normal(size=(6, 3)), rng.normal(size=(2, 6)), rng.normal(size=6))
+    assert none is None and not net.boxed and net.well_posed
+    U, dY = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
+    found = layer(net.A, net.B, net.b)
+    x, state = found.forward(U)
+    exact = oracles.dense_gradients(net, U, x, dY)
+    for seen in (state, found.again(U, x)):
+        for name, value in zip("UABb", found.backward(seen, dY @ net.C), strict=True):
+            assert np.allclose(value, exact[name], atol=1e-7), name
