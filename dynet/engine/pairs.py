@@ -67,10 +67,12 @@ def _pairs(
                 size = update(data, n, low, s_low, extra_low, at, fresh)
                 other = update(data, n, high, s_high, extra_high, at, fresh_high)
                 size = from_bits(max(to_bits(size), to_bits(other)))  # NaN is the largest
-                if sweep == 0 or size < residual[r]:
+                if sweep == 0:
                     flags[r] = 0
+                elif size < residual[r]:  # takes back a part only: rounding may go round in circles
+                    flags[r] = max(flags[r] - 1, 0)
                 else:
-                    flags[r] += 1
+                    flags[r] += 16
                 residual[r] = size
                 iterations[r] = sweep
                 if size <= goals[r]:
@@ -79,7 +81,7 @@ def _pairs(
                 if not (size < np.inf):
                     flags[r] = NONFINITE
                     continue
-                if sweep >= most or flags[r] > 20:
+                if sweep >= most or flags[r] > 320:
                     flags[r] = MOST
                     continue
                 below, above = part(low, at, n), part(high, at, n)

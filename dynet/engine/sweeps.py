@@ -139,10 +139,12 @@ def _sweeps(
                 r = index[q]
                 at = r * wide
                 size = update(data, n, x, s, extra, at, fresh)
-                if sweep == 0 or size < residual[r]:
+                if sweep == 0:
                     flags[r] = 0
+                elif size < residual[r]:  # takes back a part only: rounding may go round in circles
+                    flags[r] = max(flags[r] - 1, 0)
                 else:  # no smaller than the one before: rounding, or a slow start
-                    flags[r] += 1
+                    flags[r] += 16
                 residual[r] = size
                 iterations[r] = sweep
                 if size <= goals[r]:
@@ -155,7 +157,7 @@ def _sweeps(
                 if not (size < np.inf):
                     flags[r] = NONFINITE
                     continue
-                if flags[r] > 2:
+                if flags[r] > 32:
                     large, weight = REAL(0), part(data, 2 * wide, n)
                     state, source = part(x, at, n), part(inject, at, n)
                     for i in range(n):

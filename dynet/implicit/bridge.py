@@ -12,17 +12,19 @@ from typing import NamedTuple
 import numpy as np
 
 from ..engine import sweeps
-from ..errors import ArgumentError, Shown
+from ..errors import ArgumentError, Shown, Status
 from ..fields import activation as activations
 from ..fields.base import describe
 from . import wellposed
-from .adjoint import arguments
+from .adjoint import arguments, gradients
+from .network import ImplicitNetwork
 from .passes import Passes, State
 
-__all__ = ["Layer", "TOLERANCE", "layer"]
+__all__ = ["Layer", "Solved", "TOLERANCE", "layer"]
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 _MOST = 100_000
+_LOOSE = 100.0  # times its tolerance, what an adjoint may miss where rounding keeps it from more
 
 
 class Layer(NamedTuple):
@@ -58,10 +60,38 @@ class Layer(NamedTuple):
         return State(U, x, z, self.passes.slopes(z), None, None, None)
 
     def backward(self, found, dx):
-        """The gradients of U, A, B and b from that of the states."""
-        nu, _ = self.passes.adjoint(found, dx, self.tol * self.rate, most=_MOST)
+        """The gradients of U, A, B and b from that of the states; NaN where the adjoint is far from its tolerance."""
+        most = _MOST if self.passes.dtype == np.float64 else _MOST // 10  # rounding may keep it from its goal
+        size = (np.abs(dx) * self.passes.weights).max(axis=1, initial=0.0)
+        goal = size * (self.tol * self.rate)
+        dx = np.where((goal < np.finfo(self.passes.dtype).tiny)[:, None], dx.dtype.type(0), dx)  # no float is so small
+        nu, adjoint = self.passes.adjoint(found, dx, self.tol * self.rate, most=most)
+        nu = np.where((adjoint.residual <= _LOOSE * goal)[:, None], nu, np.asarray(np.nan, nu.dtype))
         dA, dB, db = self.passes.gradients(found, nu)
         return nu @ self.passes.B, dA, dB, db
+
+
+class Solved(NamedTuple):
+    """A layer that is well-posed in the Euclidean norm only: the core's other solvers, in double precision."""
+
+    net: ImplicitNetwork
+    tol: float
+    dtype: np.dtype
+
+    def forward(self, U):
+        """As :meth:`Layer.forward`."""
+        found = self.net.solve(U, self.tol)
+        x = np.where([[s in (Status.OK, Status.PRECISION)] for s in found.status], found.x, np.nan)
+        return x.astype(self.dtype), (U, found.x)
+
+    def again(self, U, x):
+        """As :meth:`Layer.again`."""
+        return U, x.astype(float)
+
+    def backward(self, found, dx):
+        """As :meth:`Layer.backward`."""
+        slopes = gradients(self.net, *found, dx, tol=self.tol)
+        return tuple(getattr(slopes, name).astype(self.dtype) for name in "UABb")
 
 
 def layer(A, B, b, weights=None, activation="relu", tol=None):
@@ -81,6 +111,7 @@ def layer(A, B, b, weights=None, activation="relu", tol=None):
     Returns
     -------
     Layer
+        Or :class:`Solved`, which has the same methods, where the proof is one in the Euclidean norm.
 
     Raises
     ------
@@ -118,6 +149,9 @@ def layer(A, B, b, weights=None, activation="relu", tol=None):
         raise ArgumentError("weights", describe(weights), f"{n} positive numbers")
     rows = wellposed.rows(exact, weights, activation.slopes)
     if not rows.rate > 0:
+        net = ImplicitNetwork(exact, np.asarray(B, float), np.eye(n), np.asarray(b, float), activation=activation)
+        if net.well_posed:
+            return Solved(net, tol, np.asarray(A).dtype)
         raise ArgumentError(
             "A", Shown(f"a matrix with a log norm of {rows.mu:.6g}"), "a well-posed one: make it with a parametrisation"
         )

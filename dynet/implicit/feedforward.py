@@ -38,6 +38,7 @@ from .triangular import BlockTriangular
 
 __all__ = ["FeedforwardNetwork"]
 
+_WRITTEN = 20_000  # states up to which a network's matrix may be written down
 _GAINS = 64  # unit vectors that are sent through a network at a time
 
 
@@ -288,6 +289,51 @@ class FeedforwardNetwork:
     def certify(self, U, labels, eps):
         """Whether each sample is proven to keep its label for all inputs within `eps`; shape (batch,)."""
         return self.margins(U, labels, eps) > 0
+
+    def implicit(self):
+        r"""The same network as a :class:`dynet.ImplicitNetwork`, its matrices written down (sparse): for small networks.
+
+        The hidden layers are its states, the linear last layer is its output.
+
+        Raises
+        ------
+        ArgumentError
+            For layers without slopes, activations that differ, a last layer that is not linear, more than 20,000 states.
+
+        Examples
+        --------
+        >>> net = FeedforwardNetwork([Dense([[1.0, -1.0]]), Dense([[2.0]], [0.5], activation="identity")], shape=2)
+        >>> net.implicit()([[3.0, 1.0]])
+        array([[4.5]])
+        """
+        from scipy.sparse import csr_array
+
+        from .network import ImplicitNetwork
+
+        kinds = {block.layer.activation for block in self.blocks[:-1]}
+        if len(kinds) != 1 or any(block.before for block in self.blocks) or self.n > _WRITTEN:
+            raise ArgumentError(
+                "net", self, f"hidden layers with one activation, nothing between them, n <= {_WRITTEN}"
+            )
+        if self.blocks[-1].layer.activation.name != "identity":
+            raise ArgumentError("net", self, "a last layer with the activation 'identity'")
+        hidden, last = self.slices[-1].start, self.slices[-1]
+        rows, columns, values = [], [], []
+        for row, column, layer, entry, _ in self.A.parts:
+            width = math.prod(entry)
+            for start in range(0, width, _GAINS):  # some columns at a time
+                units = np.zeros((min(_GAINS, width - start), width))
+                units[np.arange(len(units)), start + np.arange(len(units))] = 1.0
+                block = layer.product(units.reshape(-1, *entry)).reshape(len(units), -1)
+                j, i = np.nonzero(block)
+                rows.append(row + i), columns.append(column + start + j), values.append(block[j, i])
+        where = np.concatenate(rows), np.concatenate(columns)
+        whole = csr_array((np.concatenate(values), where), shape=self.A.shape)
+        B = (self.B @ np.eye(self.inputs))[:hidden]
+        b = self.b.astype(float)
+        return ImplicitNetwork(
+            whole[:hidden, :hidden], B, whole[last, :hidden].toarray(), b[:hidden], b[last], activation=kinds.pop()
+        )
 
     def _apart(self, eps, labels):
         """For each label t: how far y_t - y_j can move, all j; the last layer is folded in where it is linear."""

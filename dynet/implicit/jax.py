@@ -180,7 +180,7 @@ _build.defvjp(_build_forward, _build_backward)
 
 def _make(family, params):
     A, weights = family.build({name: np.asarray(value) for name, value in params.items()})
-    return A, np.asarray(weights, A.dtype)
+    return A, np.zeros(len(A), A.dtype) if weights is None else np.asarray(weights, A.dtype)  # zeros: none are known
 
 
 def _unmake(family, params, dA):
@@ -218,4 +218,5 @@ def network(params, family=None, activation="relu"):
     """
     A, weights = matrix(params, family)
     parts = (np.array(v) for v in (A, *(params[name] for name in _LINEAR)))
-    return ImplicitNetwork(*parts, activation=activation, weights=np.array(weights, float))
+    weights = np.array(weights, float)
+    return ImplicitNetwork(*parts, activation=activation, weights=weights if weights.any() else None)

@@ -57,7 +57,8 @@ class _Build(torch.autograd.Function):
         A, weights = family.build({name: _array(value) for name, value in zip(names, values, strict=True)})
         ctx.family, ctx.names = family, names
         ctx.save_for_backward(*values)
-        A, weights = torch.from_numpy(A).to(values[0].device), torch.from_numpy(np.asarray(weights))
+        weights = np.empty(0) if weights is None else np.asarray(weights)  # a Euclidean family has none
+        A, weights = torch.from_numpy(np.ascontiguousarray(A)).to(values[0].device), torch.from_numpy(weights)
         ctx.mark_non_differentiable(weights)
         return A, weights
 
@@ -165,7 +166,7 @@ class ImplicitLayer(torch.nn.Module):
     def states(self, U):
         """The states (batch, n) for inputs (batch, m)."""
         A, weights = self.matrix()
-        return fixed_point(U, A, self.B, self.b, activation=self.activation, weights=weights.numpy(), tol=self.tol)
+        return fixed_point(U, A, self.B, self.b, activation=self.activation, weights=_weights(weights), tol=self.tol)
 
     def forward(self, U):
         """The outputs (batch, q) for inputs (batch, m)."""
@@ -176,12 +177,16 @@ class ImplicitLayer(torch.nn.Module):
         with torch.no_grad():
             A, weights = self.matrix()
         parts = (_array(v).copy() for v in (A, self.B, self.C, self.b, self.d))
-        return ImplicitNetwork(*parts, activation=self.activation, weights=weights.numpy().astype(float))
+        return ImplicitNetwork(*parts, activation=self.activation, weights=_weights(weights))
 
 
 def _array(tensor):
     """A contiguous array that shares memory with the tensor where that is possible."""
     return tensor.detach().cpu().contiguous().numpy()
+
+
+def _weights(tensor):
+    return tensor.numpy().astype(float) if len(tensor) else None
 
 
 def _tensor(array, dtype):

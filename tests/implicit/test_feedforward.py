@@ -166,6 +166,21 @@ def test_no_attack_breaks_what_is_certified_and_margins_are_tight_for_a_linear_n
     assert linear.margins([[3.0, 1.0, 0.0]], [0], 0.5) == pytest.approx(1.0)  # 2 - 2 eps: the difference is folded in
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_the_core_solves_the_same_network(activation):
+    net = image_network(between=False, activation=activation)
+    twin = net.implicit()
+    U = images(6)
+    assert twin.well_posed and twin.n == net.slices[-1].start
+    rest = twin.solve(U.reshape(6, -1), 1e-9)
+    assert all(s.ok for s in rest.status) and np.allclose(rest.x, net.solve(U).x[:, : twin.n], atol=1e-8)
+    assert np.allclose(twin(U.reshape(6, -1)), net(U), atol=1e-8)
+    assert np.allclose(twin.gain(), net.gain(), rtol=1e-6)
+    for other in (image_network(), FeedforwardNetwork([Dense(np.eye(2)), Dense(np.eye(2))], 2)):
+        with pytest.raises(ArgumentError, match="net"):
+            other.implicit()
+
+
 def test_dropout_is_drawn_where_a_generator_is_given():
     net = image_network()
     U = images(3)

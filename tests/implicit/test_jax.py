@@ -41,6 +41,17 @@ def test_gradients_through_the_parametrisation_are_those_of_differences(double):
     check_grads(lambda p, U: bridge.apply(p, U, tol=1e-13), (params, U), order=1, modes=["rev"], atol=1e-6, rtol=1e-6)
 
 
+def test_a_euclidean_family_has_exact_gradients(double):
+    from jax.test_util import check_grads
+
+    family = dn.implicit.Two(0.6)
+    params, U = bridge.init(2, 3, 1, family, seed=3), jnp.asarray(np.random.default_rng(0).normal(size=(3, 2)))
+    check_grads(
+        lambda p: bridge.apply(p, U, family, tol=1e-12), (params,), order=1, modes=["rev"], atol=1e-5, rtol=1e-5
+    )
+    assert bridge.network(params, family).well_posed
+
+
 def test_states_and_gradients_are_those_of_the_core(double):
     net, (U, A, B, b) = arrays(n=7)
     dY = np.random.default_rng(1).normal(size=(5, 2))

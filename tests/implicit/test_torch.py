@@ -35,6 +35,22 @@ def test_gradients_of_the_module_pass_gradcheck_through_the_parametrisation():
     assert {"raw.T", "raw.s", "raw.w", "B", "C", "b", "d"} == set(names)
 
 
+@pytest.mark.parametrize("family", ["One", "Two", "Projection"])
+def test_every_family_has_exact_gradients(family):
+    module = bridge.ImplicitLayer(2, 3, 1, getattr(dn.implicit, family)(0.6), seed=3, tol=1e-12, dtype=torch.float64)
+    U = torch.randn(3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    names = [name for name, _ in module.named_parameters()]
+    values = [value.detach().clone().requires_grad_() for value in module.parameters()]
+    if family == "Projection":
+        values[names.index("raw.A")].data *= 3.0  # rows that the projection moves
+
+    def output(*values):
+        return torch.func.functional_call(module, dict(zip(names, values, strict=True)), (U,))
+
+    assert torch.autograd.gradcheck(output, values)
+    assert module.network().well_posed
+
+
 def test_states_and_gradients_are_those_of_the_core():
     net, (U, A, B, b) = tensors(n=7)
     x = bridge.fixed_point(U, A, B, b, weights=net.weights)
