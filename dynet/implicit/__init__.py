@@ -16,6 +16,9 @@ _HOME = {
     "Passes": "passes",
     "gradients": "adjoint",
     "Gradients": "adjoint",
+    "margins": "bounds",
+    "One": "parametrize",
+    "Projection": "parametrize",
     "WeightedInf": "parametrize",
 }
 

@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..engine import panels, sweeps
+from ..engine import pairs, panels, sweeps
 from ..errors import ArgumentError
 from . import units
 from .adjoint import Gradients
@@ -100,7 +100,7 @@ def embed(passes, centre, radius, tol=1e-6, *, start=None, most=1000):
     inject = np.empty((2, batch, passes.wide), passes.dtype)
     panels.affine(centre, passes.panel("B"), passes.b, out=inject[0])
     panels.affine(radius, passes.panel("|B|"), out=inject[1])
-    found = sweeps.run_pairs(
+    found = pairs.run(
         passes._update, passes.panel("A"), passes.panel("|A|"), passes._data, inject,
         None if start is None else tuple(map(passes.pad, start)),
         goals=np.full(batch, tol, passes.dtype), most=most,
@@ -117,7 +117,7 @@ def adjoint(passes, pair, d_low, d_high, tol=1e-6, *, most=1000):
     half = passes.dtype.type(0.5)
     inject = np.stack([passes.pad(half * (d_low + d_high)), passes.pad(half * (d_high - d_low))])
     size = np.maximum((np.abs(d_low) * passes.weights).max(axis=1), (np.abs(d_high) * passes.weights).max(axis=1))
-    found = sweeps.run_pairs(
+    found = pairs.run(
         sweeps.adjoint_kernel(passes.dtype.name), passes.panel("A'"), passes.panel("|A'|"), dual, inject,
         extra=(_base(pair.slope_low, passes), _base(pair.slope_high, passes)),
         goals=(size * tol).astype(passes.dtype), most=most,

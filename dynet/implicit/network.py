@@ -209,8 +209,9 @@ class ImplicitNetwork:
             raise ArgumentError(name, U, f"numbers of shape (batch, {self.inputs})") from None
         if array.ndim not in (1, 2) or array.shape[-1] != self.inputs:
             raise ArgumentError(name, describe(array), f"an array of shape ({self.inputs},) or (batch, {self.inputs})")
-        if not np.isfinite(array).all():
-            raise ArgumentError(name, Shown("an entry that is not finite"), "finite numbers")
+        with np.errstate(over="ignore", invalid="ignore"):  # a sum is faster; it may overflow by itself
+            if not np.isfinite(array.sum()) and not np.isfinite(array).all():
+                raise ArgumentError(name, Shown("an entry that is not finite"), "finite numbers")
         return np.ascontiguousarray(array.reshape(-1, self.inputs)), array.ndim == 1
 
     def __call__(self, U, tol=None):

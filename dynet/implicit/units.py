@@ -18,7 +18,7 @@ from ..engine import panels, sweeps
 from ..fields import lanes
 from ..fields.lure import _activation_source
 
-__all__ = ["data", "pieces", "update"]
+__all__ = ["closed", "data", "pieces", "update"]
 
 #: psi(a, s, inverse of m, parameter) in closed form; for ReLU `near` is 1 / (1 - a).
 _CLOSED = {
@@ -105,6 +105,11 @@ def _update(data, n, x, s, extra, at, fresh):
     for i in range(n):
         most = max(most, to_bits(abs(value(total[i], p) - state[i]) * weight[i]))
     return from_bits(most)
+
+
+def closed(activation):
+    """Whether the scalar equation has a closed form."""
+    return activation.code in _CLOSED
 
 
 def pieces(activation, real):

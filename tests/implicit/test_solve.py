@@ -49,7 +49,15 @@ def test_states_agree_with_the_averaged_iteration(activation):
     assert found.certified and (np.abs((found.x - twin) / net.weights).max(axis=1) <= found.error + 1e-16).all()
 
 
-@pytest.mark.parametrize("states", [5, 40])
+def test_the_bound_holds_also_after_a_start_in_float32():
+    net = network(3, 80)
+    U = np.random.default_rng(0).normal(size=(4, 3)) * np.array([1e-20, 1.0, 1e5, 1e60])[:, None]
+    found, twin = net.solve(U, 1e-9), picard(net, U, 2000)
+    assert found.status[0].ok and found.status[1].ok
+    assert (np.abs((found.x - twin) / net.weights).max(axis=1) <= found.error * (1 + 1e-6)).all()
+
+
+@pytest.mark.parametrize("states", [5, 40, 70])  # from 64 units on, sweeps begin in float32
 @pytest.mark.parametrize("sparse", [False, True])
 def test_a_sample_has_the_same_bits_alone_and_in_a_batch(states, sparse):
     net = network(1, states)
