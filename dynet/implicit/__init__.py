@@ -19,6 +19,7 @@ _HOME = {
     "margins": "bounds",
     "One": "parametrize",
     "Projection": "parametrize",
+    "Two": "parametrize",
     "WeightedInf": "parametrize",
 }
 

@@ -26,13 +26,16 @@ from typing import NamedTuple
 import numpy as np
 
 from ..engine import panels, sweeps
+from ..engine.anderson import solve_each
 from ..errors import ArgumentError, Shown
 from ..fields.base import describe
 from .passes import State
+from .solve import choose
 
 __all__ = ["KINDS", "Gradients", "gradients"]
 
 KINDS = ("exact", "phantom", "one-step")
+_ENTRIES = 2**22  # of the matrices that are factored together
 PHANTOM = (5, 0.5)  # terms and damping of the phantom gradient
 
 
@@ -69,7 +72,7 @@ class Gradients(NamedTuple):
     exact: bool
 
 
-def gradients(net, U, x, dY, *, tol=1e-10, kind="exact", max_iterations=100_000):
+def gradients(net, U, x, dY, *, tol=1e-10, kind="exact", method="auto", max_iterations=100_000):
     """The gradients of a loss with respect to the parts of a network.
 
     Parameters
@@ -84,6 +87,9 @@ def gradients(net, U, x, dY, *, tol=1e-10, kind="exact", max_iterations=100_000)
         Wanted residual of the adjoint equation, relative to its right-hand side.
     kind : str
         ``"exact"``, ``"phantom"`` or ``"one-step"``.
+    method : str
+        How the exact adjoint is found: ``"sweep"``, ``"lu"`` (one factorisation a sample), or ``"auto"``: factorisations
+        where the sweep is not known to converge, or would be slow and units are few.
     max_iterations : int
 
     Returns
@@ -107,6 +113,8 @@ def gradients(net, U, x, dY, *, tol=1e-10, kind="exact", max_iterations=100_000)
     """
     if kind not in KINDS:
         raise ArgumentError("kind", kind, "a kind of gradient", choices=KINDS)
+    if method not in ("auto", "sweep", "lu"):
+        raise ArgumentError("method", method, "the name of a method", choices=("auto", "sweep", "lu"))
     if not net.well_posed:
         raise ArgumentError("net", Shown(repr(net)), "a network that is well-posed: others have no gradient")
     U, _ = net.check_inputs(U)
@@ -118,7 +126,12 @@ def gradients(net, U, x, dY, *, tol=1e-10, kind="exact", max_iterations=100_000)
     if ("C'", "float64") not in net._made:
         net._made["C'", "float64"] = panels.pack(net.exact("C"))
     g = panels.affine(dY, net._made["C'", "float64"])[:, : net.n]
-    if kind == "exact":
+    if method == "auto":
+        method = "lu" if not net.boxed or choose(net, tol)[0] == "newton" else "sweep"
+    if kind == "exact" and method == "lu":
+        nu, residual = _factored(net, state.slope, g)
+        iterations, exact = np.ones(len(U), int), bool((residual <= max(tol, 1e-8)).all())
+    elif kind == "exact":
         nu, found = passes.adjoint(state, g, tol, most=max_iterations)
         size = (np.abs(g) * net.weights).max(axis=1)
         residual = np.divide(found.residual, size, out=np.zeros(len(U)), where=size > 0)
@@ -132,6 +145,22 @@ def gradients(net, U, x, dY, *, tol=1e-10, kind="exact", max_iterations=100_000)
         net._made["B'", "float64"] = panels.pack(net.exact("B"))
     dU = panels.affine(np.ascontiguousarray(nu), net._made["B'", "float64"])[:, : net.inputs]
     return Gradients(dA, dB, dY.T @ x, db, dY.sum(axis=0), dU, iterations, residual, exact)
+
+
+def _factored(net, slope, g):
+    """The adjoint by one factorisation a sample, and its residuals relative to g, in the dual weights."""
+    A = net.exact("A") if isinstance(net.A, np.ndarray) else net.exact("A").toarray()
+    w = np.empty(g.shape)
+    chunk = max(1, _ENTRIES // net.n**2)
+    for first in range(0, len(g), chunk):
+        some = slice(first, first + chunk)
+        matrix = -A.T * slope[some, None, :]
+        matrix[:, np.arange(net.n), np.arange(net.n)] += 1
+        w[some] = solve_each(matrix, g[some, :, None])[..., 0]
+    nu = slope * w
+    left = np.abs(nu - slope * (np.matvec(A.T, nu) + g)) * net.weights
+    size = (np.abs(g) * net.weights).max(axis=1)
+    return nu, np.divide(left.max(axis=1), size, out=np.zeros(len(g)), where=size > 0)
 
 
 def arguments(passes, U, x):

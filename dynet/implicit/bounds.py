@@ -29,9 +29,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ..engine import panels
-from ..errors import ArgumentError, Shown
+from ..errors import ArgumentError, Shown, Status
 from ..fields.base import describe
-from ..linalg.rigorous import UNIT, add_down, add_up, multiply_up
+from ..linalg.rigorous import UNIT, add_down, add_up, is_positive_definite, multiply_up
 from . import intervals, wellposed
 from .solve import hidden_rounding, solve, statuses
 
@@ -69,7 +69,7 @@ def state_gain(net, B=None):
     """
     rows = net.rows
     B = _dense(abs(net.exact("B"))) if B is None else B
-    if not (net.well_posed and rows.factor < 1):
+    if not (net.boxed and rows.factor < 1):
         return np.full(B.shape, np.inf)
     off = wellposed.modulus(net.exact("A"))
     right = rows.reach[:, None] * B
@@ -125,6 +125,9 @@ def lipschitz(net, p=np.inf):
         return float(rows.max(initial=0.0) * state_lipschitz(net) * _UP)
     if p not in (1, 2, "1", "2"):
         raise ArgumentError("p", p, "the order of a norm", choices=(1, 2, np.inf))
+    if not net.boxed and net.quadratic is not None and int(p) == 2:
+        sizes = [_spectral(_dense(net.exact(name))) for name in "BC"]
+        return float(sizes[0] * sizes[1] / net.rate * _UP)
     G = gain(net)
     if not np.isfinite(G).all() or not G.size:
         return float(np.inf if G.size else 0.0)
@@ -144,9 +147,22 @@ def lipschitz(net, p=np.inf):
     return float(bound * _UP)
 
 
+def _spectral(M):
+    """An upper bound on the spectral norm of a matrix."""
+    M = np.abs(M) if M.size == 0 else M
+    rough = np.sqrt(np.abs(M).sum(axis=0).max(initial=0.0) * np.abs(M).sum(axis=1).max(initial=0.0))
+    growth = 1 + 8 * (max(M.shape) + 8) * UNIT
+    sharp = rough if 0 in M.shape else np.linalg.norm(M, 2) * (1 + 1e-9)
+    gram = M @ M.T if M.shape[0] <= M.shape[1] else M.T @ M
+    error = 4 * (max(M.shape) + 8) * UNIT * float(np.square(M).sum())
+    if is_positive_definite(sharp**2 * np.eye(len(gram)) - (gram + gram.T) / 2, error):
+        return sharp * growth
+    return rough * growth
+
+
 def state_lipschitz(net):
     """A bound on the weighted distance of two states over the largest difference of their inputs."""
-    if not net.well_posed:
+    if not net.boxed:
         return np.inf
     into = wellposed.row_sums(abs(net.exact("B")), np.ones(net.inputs)) / net.weights * _UP
     diagonal = np.asarray(net.exact("A").diagonal(), float)
@@ -203,9 +219,9 @@ def interval(net, lo, hi, tol=1e-10, *, max_iterations=100_000):
 def _embedded(net, centre, radius, tol, most=100_000):
     """Centre and radius of boxes of states, proven; the embedding's error; statuses."""
     passes, batch = net._passes("float64"), len(centre)
-    if not net.well_posed:
+    if not net.boxed:
         nothing = np.zeros((batch, net.n))
-        return nothing, nothing + np.inf, np.full(batch, np.nan), statuses(net, np.zeros(batch, int), nothing, tol)
+        return nothing, nothing + np.inf, np.full(batch, np.nan), (Status.ILL_POSED,) * batch
     pair = intervals.embed(passes, centre, radius, 0.9 * tol * net.rate, most=most)
     x, r = (pair.low + pair.high) / 2, (pair.high - pair.low) / 2
     with np.errstate(over="ignore", invalid="ignore"):
@@ -294,7 +310,7 @@ def margins(net, U, labels, eps, kind="interval", *, clip=None, tol=1e-8):
         found = solve(net, U, tol)
         x, r = found.x, net.weights * found.error[:, None] * _UP
         with np.errstate(invalid="ignore"):
-            if not net.well_posed:
+            if not net.boxed:
                 r = np.full_like(x, np.inf)
             elif kind == "gain":
                 r = r + _moved(net, radius)

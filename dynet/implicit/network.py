@@ -53,7 +53,8 @@ class ImplicitNetwork:
     factor : float
         With which the sweep contracts at worst, rounded up.
     well_posed : bool
-        Whether the weights prove that there is exactly one state for each input.
+        Whether it is proven that there is exactly one state for each input: by the weights, or, for slopes in [0, 1], in
+        the Euclidean norm. `mu`, `rate` and `norm` are those of the proof.
     norm : Norm
 
     Raises
@@ -168,12 +169,25 @@ class ImplicitNetwork:
         return self._made["rows"]
 
     @property
+    def quadratic(self):
+        """The proof in the Euclidean norm (:class:`dynet.implicit.wellposed.Quadratic`) where rows prove nothing, or None."""
+        if "quadratic" not in self._made:
+            wanted = not self.boxed and isinstance(self.A, np.ndarray)
+            self._made["quadratic"] = wellposed.quadratic(self.exact("A"), self.activation.slopes) if wanted else None
+        return self._made["quadratic"]
+
+    @property
+    def boxed(self):
+        """Whether the network is well-posed in the weighted maximum norm: bounds on outputs need that."""
+        return self.rows.rate > 0
+
+    @property
     def mu(self):
-        return self.rows.mu
+        return self.rows.mu if self.quadratic is None else self.quadratic.mu
 
     @property
     def rate(self):
-        return self.rows.rate
+        return self.rows.rate if self.quadratic is None else self.quadratic.rate
 
     @property
     def factor(self):
@@ -181,11 +195,20 @@ class ImplicitNetwork:
 
     @property
     def well_posed(self):
-        return self.rate > 0
+        return self.boxed or self.quadratic is not None
 
     @property
     def norm(self):
-        return Norm("inf", self.weights)
+        return Norm("inf", self.weights) if self.quadratic is None else Norm(2)
+
+    @property
+    def spread(self):
+        """The distance from the state over the weighted residual, at most; inf where the network is not well-posed."""
+        if self.boxed:
+            return float(np.nextafter(1 / self.rate, np.inf))
+        if self.quadratic is None:
+            return np.inf
+        return self.quadratic.growth * float(self.weights.max()) * (1 + 1e-15)
 
     def passes(self, dtype=None):
         """The passes that training repeats, without checks and certificates; see :class:`dynet.implicit.passes.Passes`."""

@@ -16,7 +16,9 @@ it already),
 
 .. math:: a_{ii} \leftarrow a_{ii} - \tau, \qquad a_{ij} \leftarrow \mathrm{sign}(a_{ij})(|a_{ij}| - \tau)^+ .
 
-Both bounds imply :math:`\alpha(\lceil A\rceil) \le \gamma`, so that weights of the maximum norm exist; `build` returns some.
+These bounds imply :math:`\alpha(\lceil A\rceil) \le \gamma`, so that weights of the maximum norm exist; `build` returns
+some. :class:`Two`, :math:`A = \gamma I - M^\top M + S - S^\top`, has :math:`\mu_2(A) \le \gamma` instead; its networks
+are proven well-posed in the Euclidean norm.
 
 References
 ----------
@@ -31,7 +33,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 
-__all__ = ["One", "Projection", "WeightedInf"]
+__all__ = ["One", "Projection", "Two", "WeightedInf"]
 
 _SLACK = 4.0  # rounding errors of a row's sum that are taken off, in units of n u
 
@@ -160,6 +162,50 @@ class One:
     def pull(self, params, dA, dweights=None):
         """The gradients of the parameters; those of the maximum norm's weights are not followed."""
         return WeightedInf(self.gamma, self.learn_weights).pull(params, np.ascontiguousarray(dA.T))
+
+
+@dataclass(frozen=True)
+class Two:
+    r"""Matrices with :math:`\mu_2(A) \le \gamma`: a symmetric part :math:`\gamma I - M^\top M`, any skew part.
+
+    Parameters
+    ----------
+    gamma : float
+        Below 1.
+
+    Examples
+    --------
+    >>> family = Two(0.5)
+    >>> A, weights = family.build(family.init(4, seed=0))
+    >>> import dynet as dn
+    >>> bool(dn.Norm(2).log(A) <= 0.5), weights is None
+    (True, True)
+    """
+
+    gamma: float = 0.95
+
+    def __post_init__(self):
+        object.__setattr__(self, "gamma", _gamma(self.gamma))
+
+    def init(self, states, seed=0, dtype=float):
+        """Parameters to start from: M and S (n, n)."""
+        random = np.random.default_rng(seed)
+        return {name: (random.uniform(-1, 1, (states, states)) / np.sqrt(states)).astype(dtype) for name in "MS"}
+
+    def build(self, params):
+        """The matrix (n, n), and None: weights of the maximum norm need not exist."""
+        M, S = params["M"], params["S"]
+        n, unit = len(M), np.finfo(M.dtype).eps / 2
+        A = S - S.T - M.T @ M
+        size = float(np.square(M.astype(float)).sum() + np.abs(S).max(initial=0.0) * n)
+        A.flat[:: n + 1] = _down(
+            A.diagonal() + (self.gamma - 4 * (n + 8) * unit * (size + 1 + abs(self.gamma))), M.dtype
+        )
+        return A, None
+
+    def pull(self, params, dA, dweights=None):
+        """The gradients of the parameters."""
+        return {"M": -params["M"] @ (dA + dA.T), "S": dA - dA.T}
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ Whatever the method, the last word is the residual :math:`\rho = \|x - \Phi(Ax +
 
 .. math:: \|x - x^*\| \le \rho / (1 - \bar\mu),
 
-with :math:`\bar\mu` from :mod:`dynet.implicit.wellposed`. The residual is computed in float64; what rounding may have hidden of
-it is bounded by the number of terms and the size of what was summed, and is added.
-"""
+with :math:`\bar\mu` from :mod:`dynet.implicit.wellposed` (and a bound of the same kind where the proof is Euclidean).
+The residual is computed in float64; what rounding may have hidden of it is bounded by the number of terms and the size
+of what was summed, and is added."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
     U = np.ascontiguousarray(U, float)
     used, places = choose(net, tol) if method == "auto" else (method, None)
     inject = net._passes("float64").inject(U)
-    rescue = method == "auto" and used == "sweep" and net.well_posed
+    rescue = method == "auto" and used == "sweep" and net.boxed
     limit = min(max_iterations, max(_RESCUE, 4 * net.n)) if rescue else max_iterations
     x, residual, iterations, flags = _solve(net, U, used, inject, tol, x0, limit, places)
     late = np.flatnonzero((flags == sweeps.MOST) & (iterations < max_iterations)) if rescue else np.zeros(0, int)
@@ -115,9 +115,11 @@ def choose(net, tol=1e-10):
     'newton'
     """
     if "structure" not in net._made:
-        places = seidel.order(net) if net.well_posed and net.n > 1 else None
-        net._made["structure"] = places, _asymptotic(net) if net.well_posed and places is None else 0.0
+        places = seidel.order(net) if net.boxed and net.n > 1 else None
+        net._made["structure"] = places, _asymptotic(net) if net.boxed and places is None else 0.0
     places, factor = net._made["structure"]
+    if net.well_posed and not net.boxed:
+        return "peaceman-rachford", None
     if places is not None:
         return "gauss-seidel", places
     sweeps_needed = np.log(0.1 * min(tol, 0.1)) / np.log(min(factor, 1 - 1e-9)) if factor > 0 else 0
@@ -149,12 +151,12 @@ def _solve(net, U, method, inject, tol, x0, most, places=None):
     if not net.well_posed:
         most = min(most, _LOOK) if np.isfinite(net.rows.reach).all() else 0
         return _run(net, "sweep", inject, x0, np.full(len(U), float(tol)), most, None)
-    goals = np.full(len(U), 0.9 * tol * net.rate)
+    goals = np.full(len(U), 0.9 * tol / net.spread)
     x, residual, iterations, flags = _run(net, method, inject, x0, goals, most, places)
     error, hidden = distance(net, U, x, residual)
-    again = np.flatnonzero((error > tol) & (flags == sweeps.GOOD) & (hidden < 0.9 * tol * net.rate))
+    again = np.flatnonzero((error > tol) & (flags == sweeps.GOOD) & (hidden < 0.9 * tol / net.spread))
     if again.size:  # rounding takes a share of the tolerance: what is left is for the residual
-        goals = 0.9 * (tol * net.rate - hidden[again])
+        goals = 0.9 * (tol / net.spread - hidden[again])
         more = _run(net, method, np.ascontiguousarray(inject[again]), x[again], goals, most, places)
         x[again], residual[again], flags[again] = more[0], more[1], more[3]
         iterations[again] += more[2]
@@ -183,7 +185,7 @@ def coarse_start(net, inject, goals):
 
     Whether it pays is a matter of the network, not of the batch: otherwise a sample's bits would depend on its company.
     """
-    if net.n < _COARSE or not isinstance(net.A, np.ndarray) or not net.well_posed or not units.closed(net.activation):
+    if net.n < _COARSE or not isinstance(net.A, np.ndarray) or not net.boxed or not units.closed(net.activation):
         return None
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold starts at zero
         passes, n = net._passes("float32"), net.n
@@ -238,7 +240,7 @@ def distance(net, U, x, residual):
         hidden = hidden_rounding(net, U, size + residual)
         if not net.well_posed:
             return np.full(len(x), np.nan), hidden
-        return (residual * (1 + 16 * UNIT) + hidden) / net.rate * (1 + 8 * UNIT), hidden
+        return (residual * (1 + 16 * UNIT) + hidden) * net.spread * (1 + 8 * UNIT), hidden
 
 
 def statuses(net, flags, error, tol):
@@ -274,7 +276,7 @@ def outputs(net, U, tol=None):
     passes = net._passes(dtype)
     if ("C", dtype) not in net._made:
         net._made["C", dtype] = panels.pack(net.C, turned=True)
-    if net.well_posed:
+    if net.boxed:
         unit = np.finfo(net.dtype).eps / 2
         grain = 4 * unit * (net.n + 8) * max(1.0, _sizes(net)[0])
         inject, goals = passes.inject(np.ascontiguousarray(U, net.dtype)), np.full(len(U), tol * net.rate, net.dtype)
@@ -285,6 +287,9 @@ def outputs(net, U, tol=None):
         bad = (state.flags != sweeps.GOOD) & (state.flags != sweeps.ROUNDED)
         Y = panels.affine(state.x, net._made["C", dtype], net.d)[:, : net.outputs]
         Y[bad] = np.nan
+    elif net.well_posed:
+        found = solve(net, U, tol)
+        Y = panels.affine(found.x.astype(net.dtype), net._made["C", dtype], net.d)[:, : net.outputs]
     else:
         Y = np.full((len(U), net.outputs), np.nan, net.dtype)
     return Y[0].copy() if single else np.ascontiguousarray(Y)

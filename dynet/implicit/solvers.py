@@ -93,7 +93,7 @@ def averaged_step(net):
     """
     diagonal = np.asarray(net.exact("A").diagonal(), float)
     length = max(float((abs(1 - s * diagonal) + abs(s) * net.rows.off).max()) for s in net.activation.slopes)
-    rate = min(net.rate, length)
+    rate = min(net.rows.rate, length)
     return 2 / (rate + length), (length - rate) / (length + rate)
 
 
@@ -101,6 +101,10 @@ class Averaged:
     """The averaged iteration with the certificate's step."""
 
     def __init__(self, net, inject):
+        if not net.boxed:
+            raise ArgumentError(
+                "method", "averaged", "a network that is well-posed in the maximum norm: no step is proven"
+            )
         self.net, self.alpha = net, averaged_step(net)[0]
 
     def step(self, rows, x, z, swept, residual):

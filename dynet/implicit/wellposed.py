@@ -13,8 +13,16 @@ For slopes in [0, 1] this is :math:`\mu(A) < 1`. The best weights are a Perron v
 Each unit solved for itself has slopes :math:`d/(1 - d a_{ii})`, so the sweep contracts in the same norm with the factor
 :math:`\max_i \max_\delta |\delta| r_i/(1 - \delta a_{ii}) < 1`.
 
+For slopes in [0, 1] the log norm of the Euclidean norm serves as well. :math:`\Phi` is then the proximal map of a convex
+function f, the network asks for :math:`0 \in (I - A)x - v + \partial f(x)`, and if :math:`m = 1 - \mu_2(A) > 0` that
+operator is strongly monotone: one solution. For any x and :math:`y = \Phi(Ax + v)` the vector :math:`A(x - y)` belongs
+to the operator at y, so :math:`\|y - x^*\|_2 \le \|A(x - y)\|_2/m`, and with :math:`\rho = x - y`
+
+.. math:: \|x - x^*\|_2 \le (1 + \|A\|_2/m)\,\|\rho\|_2 \le \sqrt n\,(1 + \|A\|_2/m)\,\|\rho\|_\infty .
+
 References
 ----------
+Winston, Kolter, Monotone operator equilibrium networks, arXiv:2006.08591.
 Jafarpour, Davydov, Proskurnikov, Bullo, Robust implicit networks via non-Euclidean contractions, arXiv:2106.03194.
 """
 
@@ -25,10 +33,11 @@ from typing import NamedTuple
 import numpy as np
 
 from ..linalg.collatz import row_choice_perron, without_diagonal
-from ..linalg.rigorous import UNIT, add_down, add_up, multiply_up, quotient_up
+from ..linalg.rigorous import UNIT, add_down, add_up, is_positive_definite, multiply_up, quotient_up
 
-__all__ = ["Rows", "best_weights", "modulus", "row_sums", "rows"]
+__all__ = ["Quadratic", "Rows", "best_weights", "modulus", "quadratic", "row_sums", "rows"]
 
+_LARGEST = 3000  # units up to which eigenvalues are taken
 _TINY = 1e-100  # of the largest weight: the least that the rigorous quotients take
 
 
@@ -57,6 +66,46 @@ class Rows(NamedTuple):
     reach: np.ndarray
     off: np.ndarray
     factor: float
+
+
+class Quadratic(NamedTuple):
+    """What the Euclidean norm proves.
+
+    Attributes
+    ----------
+    mu : float
+        An upper bound on the log norm of A, below 1.
+    rate : float
+        1 - mu, rounded down.
+    growth : float
+        The distance from the state over the largest entry of the residual, rounded up.
+    """
+
+    mu: float
+    rate: float
+    growth: float
+
+
+def quadratic(A, slopes):
+    """The proof of well-posedness in the Euclidean norm, None where there is none; A is dense and float64.
+
+    >>> proof = quadratic(np.array([[0.5, 3.0], [-3.0, 0.0]]), (0.0, 1.0))
+    >>> print(round(proof.mu, 6))
+    0.5
+    """
+    n = len(A)
+    if slopes[0] < 0 or slopes[1] > 1 or n > _LARGEST:
+        return None
+    S = (A + A.T) / 2
+    size = float(np.linalg.norm(np.abs(A) + np.abs(A.T))) + 1
+    top = float(np.linalg.eigvalsh(S)[-1])
+    for slack in (1e-12, 1e-10, 1e-8):
+        mu = top + slack * size
+        if mu < 1 and is_positive_definite(mu * np.eye(n) - S, 8 * UNIT * (size + abs(mu) * np.sqrt(n))):
+            rate = float(add_down(1.0, -mu))
+            length = np.sqrt(min(float(np.square(A).sum()), float(np.abs(A).sum(0).max() * np.abs(A).sum(1).max())))
+            return Quadratic(mu, rate, float(np.sqrt(n) * (1 + length / rate) * (1 + 8 * (n * n + 8) * UNIT)))
+    return None
 
 
 def row_sums(M, vector):

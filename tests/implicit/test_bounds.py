@@ -72,6 +72,14 @@ def test_bounds_equal_the_embedding_and_a_box_of_one_point_the_state():
     assert np.abs(point.hi - point.lo).max() < 1e-8
 
 
+def test_the_embedding_has_the_log_norm_of_the_network():
+    net = network(2)
+    upper = np.where((net.A > 0) | np.eye(net.n, dtype=bool), net.A, 0)
+    both = np.block([[upper, net.A - upper], [net.A - upper, upper]])
+    doubled = dn.Norm("inf", np.tile(net.weights, 2))
+    assert np.isclose(doubled.log(both), dn.Norm("inf", net.weights).log(net.A), rtol=1e-14)
+
+
 def test_margins_do_not_depend_on_the_batch_and_grow_as_eps_shrinks():
     net = network(4, states=20)
     U = np.random.default_rng(0).uniform(size=(9, 3))

@@ -12,6 +12,11 @@ from scipy.sparse import csr_array
 import dynet as dn
 from dynet.errors import ArgumentError, Status
 
+
+def soft(z):
+    return z / (1.0 + abs(z))
+
+
 ACTIVATIONS = ["relu", "leaky_relu", "hard_tanh", "identity", "tanh"]
 
 
@@ -164,3 +169,32 @@ def test_a_network_is_frozen():
         net.A = 1.0
     with pytest.raises(ValueError):
         net.A[0, 0] = 1.0
+
+
+def test_an_activation_of_the_users_own_is_solved_but_not_called_certified():
+    own = dn.Activation("mine", soft, slopes=(0.0, 1.0))
+    net = network(2, 5).replace(activation=own)
+    U = np.random.default_rng(0).normal(size=(3, 3))
+    found = net.solve(U, 1e-10)
+    assert found.status[0].ok and not found.certified
+    assert np.allclose(found.x, net.replace(activation="softsign").solve(U).x, atol=1e-9)
+    with pytest.raises(ArgumentError, match="slopes"):
+        net.replace(activation=dn.Activation("mine", soft))
+
+
+@pytest.mark.parametrize("activation", ["softplus", "elu", "arctan", "logistic", "softsign", "silu"])
+def test_other_activations(activation):
+    net = network(3, 6).replace(activation=activation)
+    net = net.replace(A=0.3 * net.A)
+    U = np.random.default_rng(0).normal(size=(4, 3))
+    found = net.solve(U, 1e-10)
+    assert (
+        found.certified
+        and (np.abs((found.x - picard(net, U, 1500)) / net.weights).max(axis=1) <= found.error + 1e-15).all()
+    )
+
+
+def test_the_best_weights_are_found_and_the_row_condition_leaves_out_the_diagonal():
+    net = dn.ImplicitNetwork([[-1.0, 0.5], [-0.75, 0.25]], [[1.0], [2.0]], [[1.0, -1.0]])
+    assert abs(net.mu - 0.5) < 1e-12 and np.allclose(net.weights, [1 / 3, 1])
+    assert dn.ImplicitNetwork([[0.9]], [[1.0]], [[1.0]]).well_posed  # a_ii + |a_ii| would be 1.8
