@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from scenario_files import refused, write
 
 import dynet as dn
 from dynet.cli import main
+
+STUDY_FILE = pathlib.Path(__file__).parents[2] / "scenarios/implicit_study.toml"
 
 STUDY = """\
 title = "Two networks"
@@ -152,3 +155,9 @@ def test_the_template_is_a_scenario(capsys, tmp_path):
     assert main(["check", str(write(tmp_path, capsys.readouterr().out))]) == 0
     assert main(["models"]) == 0
     assert "dynet new study" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_study_of_the_digits(tmp_path):
+    report = dn.Scenario.load(STUDY_FILE).run(out=tmp_path)
+    assert report.ok, str(report)
