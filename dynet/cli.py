@@ -35,6 +35,10 @@ Files = Annotated[Path, Parameter(help="Scenario files (TOML).")]
 Sets = Annotated[
     tuple[str, ...], Parameter(name="--set", help="Change a value, as in --set model.weight=0.2; may be repeated.")
 ]
+Data = Annotated[
+    Path | None,
+    Parameter(help="The folder of data sets such as MNIST; the environment variable DYNET_DATA by default."),
+]
 Json = Annotated[bool, Parameter(name="--json", help="Print the result as JSON.")]
 Exact = Annotated[bool, Parameter(help="Prove it in exact rational arithmetic (slower).")]
 Quiet = Annotated[bool, Parameter(help="Print the folders only.")]
@@ -86,6 +90,7 @@ def run(
         str | None, Parameter(help="Run on a dask cluster that sees the same files: tcp://HOST:8786.")
     ] = None,
     device: Annotated[str, Parameter(show_default=True, help="Where to compute: cpu.")] = "cpu",
+    data: Data = None,
     quiet: Quiet = False,
     json: Json = False,
 ):
@@ -94,12 +99,12 @@ def run(
         raise ArgumentError("--device", device, "cpu: this version of dynet does not compute anywhere else")
     if workers < 1:
         raise ArgumentError("--workers", workers, "at least 1")
-    from .scenario.many import load, outcomes
+    from .scenario.many import data_folder, load, outcomes
     from .scenario.report import read
 
     scenarios = [load(file, set) for file in _some(files)]
     _distinct(scenarios, files, out)
-    with _ahead(scenarios):
+    with data_folder(data), _ahead(scenarios):
         for scenario in scenarios:
             scenario.build()  # everything is valid before the first run starts
         todo = []
@@ -184,14 +189,15 @@ def verify(
 
 
 @app.command(usage="Usage: dynet check FILE... [OPTIONS]")
-def check(*files: Files, set: Sets = ()):
+def check(*files: Files, set: Sets = (), data: Data = None):
     """Check scenario files without running them; a file of a graph or a function is read too."""
-    from .scenario.many import load
+    from .scenario.many import data_folder, load
 
     wrong = 0
     for file in _some(files):
         try:
-            model = load(file, set).build().model
+            with data_folder(data):
+                model = load(file, set).build().model
         except DynetError as error:
             wrong = _complain(error)
         else:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ArgumentError
-from .train import read_samples
+from .plan import read_samples
 
 __all__ = ["ATTACKS", "accuracy", "attack", "certified", "margins", "robustness_curves"]
 

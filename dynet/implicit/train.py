@@ -19,43 +19,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
 from ..engine.progress import Done, show
 from ..engine.training import kernels
-from ..errors import ArgumentError, Shown
+from ..errors import ArgumentError
 from . import augment as augmentation
 from .history import COLUMNS, Checkpoint, History
 from .optimize import Adam, factor
+from .plan import make, read_samples
 
-__all__ = ["fit", "read_samples"]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What decides the bits of a run besides network and data."""
-
-    epochs: int
-    batch: int
-    lr: float
-    schedule: object
-    penalty: float
-    eps: float
-    kappa: float
-    clean: float
-    ramp: float
-    average: float
-    decay: float
-    dropout: float
-    edge_dropout: float
-    sparse: bool
-    gamma: float | None
-    tol: float
-    seed: int
-    patience: int | None
-    pixels: tuple
+__all__ = ["fit"]
 
 
 def fit(
@@ -141,7 +116,7 @@ def fit(
     U, labels = read_samples("U", U, labels, wide, outputs)
     if validation is not None:
         validation = read_samples("validation", *validation, net.inputs, outputs)
-    plan = _plan(
+    plan = make(
         epochs, batch, lr, schedule, penalty, eps, kappa, clean, ramp, average, decay, dropout, edge_dropout, sparse,
         gamma, tol, seed, patience, tuple(pixels), samples=len(U),
     )  # fmt: skip
@@ -157,55 +132,6 @@ def fit(
 
     with threadpool_limits(1):
         return _Run(net, U, labels, plan, augment, validation, checkpoint).go(show if progress is True else progress)
-
-
-def read_samples(name, U, labels, inputs, outputs):
-    """Images and labels as arrays, checked: float32 (samples, inputs) and int64 (samples,)."""
-    try:
-        U = np.ascontiguousarray(U, dtype=np.float32)
-        found = np.asarray(labels)
-    except (TypeError, ValueError):
-        raise ArgumentError(name, U, "an array of numbers, one image in each row") from None
-    if U.ndim != 2 or U.shape[1] != inputs or not len(U):
-        raise ArgumentError(name, Shown(f"an array of shape {U.shape}"), f"shape (samples, {inputs})")
-    if not np.isfinite(U).all():
-        raise ArgumentError(name, Shown("NaN or infinity among the numbers"), "finite numbers")
-    if found.shape != (len(U),) or found.dtype.kind not in "iu":
-        given = Shown(f"an array of {found.dtype} of shape {found.shape}")
-        raise ArgumentError("labels", given, f"{len(U)} whole numbers, one for each image")
-    if found.min() < 0 or found.max() >= outputs:
-        wrong = int(found[(found < 0) | (found >= outputs)][0])
-        raise ArgumentError("labels", wrong, f"whole numbers from 0 to {outputs - 1}, one less than the outputs")
-    return U, found.astype(np.int64)
-
-
-def _plan(*values, samples):
-    plan = _Plan(*values)
-    ranges = {
-        "epochs": (0, None), "batch": (1, None), "seed": (0, None), "lr": (0.0, None), "penalty": (0.0, None),
-        "eps": (0.0, None), "kappa": (0.0, 1.0), "clean": (0.0, 1.0), "ramp": (0.0, 1.0), "average": (0.0, 0.999999),
-        "decay": (0.0, None), "dropout": (0.0, 0.9), "edge_dropout": (0.0, 0.9), "tol": (1e-7, 1e-2),
-    }  # fmt: skip
-    for name, (low, high) in ranges.items():
-        value = getattr(plan, name)
-        whole = isinstance(low, int)
-        kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
-        bad = isinstance(value, bool) or not isinstance(value, kinds)
-        if bad or not (value >= low and (value <= high if high is not None else np.isfinite(value))):
-            text = f"from {low} to {high}" if high is not None else f"of at least {low}"
-            raise ArgumentError(name, value, f"{'a whole number' if whole else 'a number'} {text}")
-    if plan.gamma is not None and not plan.gamma < 1.0:
-        raise ArgumentError(
-            "gamma", plan.gamma, "a number below 1: from there on a network may have no state, or several"
-        )
-    if plan.patience is not None and not plan.patience >= 1:
-        raise ArgumentError("patience", plan.patience, "a whole number of at least 1")
-    if plan.eps > 0.0 and plan.kappa == 0.0:
-        raise ArgumentError("kappa", plan.kappa, "above 0 where eps is: the weight of the worst case")
-    factor(plan.schedule, 0.0)
-    if plan.batch > samples:
-        object.__setattr__(plan, "batch", samples)
-    return plan
 
 
 def trainable(net, plan, shift, scale):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import multiprocessing
+import os
 import signal
 
 from ..errors import ArgumentError, DynetError, MissingExtraError
 from .scenario import Scenario
 from .toml import parse_value
 
-__all__ = ["load", "outcomes"]
+__all__ = ["data_folder", "load", "outcomes"]
 
 
 def load(file, changes=()):
@@ -74,6 +75,21 @@ def outcomes(todo, out, changes=(), workers=1, dask=None, progress=None):
             for child in multiprocessing.active_children():
                 child.terminate()
             raise
+
+
+@contextlib.contextmanager
+def data_folder(folder):
+    """The folder of data sets, also for the processes that are started meanwhile."""
+    before = os.environ.get("DYNET_DATA")
+    if folder is not None:
+        os.environ["DYNET_DATA"] = str(folder)
+    try:
+        yield
+    finally:
+        if folder is not None:
+            os.environ.pop("DYNET_DATA")
+            if before is not None:
+                os.environ["DYNET_DATA"] = before
 
 
 def _work(file, out, changes):

@@ -218,7 +218,7 @@ def write(stage, result):
 
 TEMPLATE = """\
 # Networks trained on images, attacked, certified and pruned.
-# Run it with: dynet run FILE.toml, or on MNIST: DYNET_DATA=FOLDER dynet run FILE.toml --set data=mnist
+# Run it with: dynet run FILE.toml, or on MNIST: dynet run FILE.toml --set data=mnist --data FOLDER
 
 title = "My first study"
 data = "digits"  # 8 by 8 pixels, in the package; or "mnist"

@@ -47,7 +47,7 @@ def test_it_learns_and_keeps_what_it_promises():
 def test_the_worst_case_is_phased_in_and_pays():
     options = dict(epochs=24, batch=50)
     plain = train(data=DIGITS.train, labels=DIGITS.train_labels, **options)
-    robust = train(data=DIGITS.train, labels=DIGITS.train_labels, eps=0.05, kappa=0.5, **options)
+    robust = train(data=DIGITS.train, labels=DIGITS.train_labels, eps=0.05, kappa=0.5, clean=0.25, ramp=0.25, **options)
     assert (robust["eps"][:6] == 0.0).all() and (np.diff(robust["eps"][5:12]) > 0).all()
     assert (robust["eps"][12:] == 0.05).all() and (robust["kappa"][12:] == 0.5).all()
     assert robust["residual"].max() <= 1e-4
@@ -179,6 +179,10 @@ BAD = {
     "gamma": (dict(gamma=1.0), "gamma=1.0: expected a number below 1"),
     "low gamma": (dict(gamma=-2.0), "gamma=-2.0: expected at least the log norm"),
     "schedule": (dict(schedule="linaer"), "did you mean 'linear'"),
+    "pixels": (
+        dict(eps=0.1, data=2.0 * U),
+        "pixels=.0.0, 1.0.: expected a range that holds all pixels, .* from 0 to 2",
+    ),
     "device": (dict(device="cuda"), "device='cuda'"),
     "patience": (dict(patience=3), "a validation set to be patient with"),
     "no patience": (dict(patience=0, validation=TEST), "patience=0"),

@@ -2,13 +2,18 @@
 
 import csv
 import json
+import os
+import pathlib
 
 import numpy as np
 import pytest
+from implicit.test_data import mnist
 from scenario_files import refused, write
 
 import dynet as dn
 from dynet.cli import main
+
+STUDY_FILE = pathlib.Path(__file__).parents[2] / "scenarios/implicit_study.toml"
 
 STUDY = """\
 title = "Two networks"
@@ -127,6 +132,19 @@ def test_a_data_set_that_is_not_here(capsys, tmp_path, monkeypatch):
     assert "data= 'mnist' cannot be read" in said.replace("data =", "data=") and "DYNET_DATA" in said
 
 
+def test_the_folder_of_the_data(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("DYNET_DATA", "elsewhere")
+    file, folder = write(tmp_path, STUDY.replace("states = 6", "states = 3")), mnist(tmp_path / "images")
+    assert main(["check", str(file), "--set", "data=mnist", "--data", str(folder)]) == 0
+    assert "2 networks to train on mnist (6 images)" in capsys.readouterr().out
+    assert os.environ["DYNET_DATA"] == "elsewhere"
+    options = ["--set", "data=mnist", "--data", str(folder), "--out", str(tmp_path / "runs")]
+    assert main(["run", str(file), *options]) == 0
+    resolved = (tmp_path / "runs/small/scenario.toml").read_text()
+    assert 'data = "mnist"' in resolved and "decay = 0.1" in resolved
+    assert len((tmp_path / "runs/small/inputs/mnist.sha256").read_text()) == 65
+
+
 def test_certify_has_nothing_to_certify(capsys, tmp_path):
     assert main(["certify", str(write(tmp_path, STUDY))]) == 2
     assert "dynet run trains, attacks and certifies it" in capsys.readouterr().err
@@ -137,3 +155,9 @@ def test_the_template_is_a_scenario(capsys, tmp_path):
     assert main(["check", str(write(tmp_path, capsys.readouterr().out))]) == 0
     assert main(["models"]) == 0
     assert "dynet new study" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_study_of_the_digits(tmp_path):
+    report = dn.Scenario.load(STUDY_FILE).run(out=tmp_path)
+    assert report.ok, str(report)
