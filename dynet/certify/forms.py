@@ -24,6 +24,7 @@ __all__ = ["CLAIMS", "FORMS", "NORMS", "find", "norm_of", "proves", "renewed"]
 FORMS = {
     "lure": ("lure", "LureStructure"),
     "interval": ("interval", "IntervalStructure"),
+    "kept": ("kept", "KeptStructure"),
     "gain": ("interconnect", "GainStructure"),
     "compound": ("compound", "CompoundStructure"),
     "reduced": ("semi", "ReducedStructure"),
