@@ -25,6 +25,7 @@ FORMS = {
     "lure": ("lure", "LureStructure"),
     "interval": ("interval", "IntervalStructure"),
     "kept": ("kept", "KeptStructure"),
+    "synchrony": ("synchrony", "SynchronyStructure"),
     "gain": ("interconnect", "GainStructure"),
     "compound": ("compound", "CompoundStructure"),
     "reduced": ("semi", "ReducedStructure"),
@@ -37,9 +38,12 @@ CLAIMS = {
     "criterion": ("criterion", "CriterionClaim"),
     "monotone": ("weak", "MonotoneClaim"),
     "range": ("semi", "RangeClaim"),
+    "ergodic": ("synchrony", "ErgodicClaim"),
+    "spectral": ("synchrony", "SpectralClaim"),
     "alpha": ("compound", "AlphaClaim"),
 }
-NORMS = {"range": ("semi", "WeightedRange"), "compound": ("compound", "CompoundNorm")}
+NORMS = {"range": ("semi", "WeightedRange"), "compound": ("compound", "CompoundNorm"),
+         "disagreement": ("synchrony", "Disagreement")}  # fmt: skip
 
 
 def find(table, word):
