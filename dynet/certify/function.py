@@ -142,6 +142,10 @@ def confirm(certificate, model, budget=200_000):
         True is a proof that the field's one-sided Lipschitz constant on the region is at most ``-rate``, in real
         arithmetic up to the rounding of one sum, and that the certificate is about this function with these parameters.
     """
+    if isinstance(model, FunctionField) and "(invariant" in certificate.region:
+        region = read_region(certificate.region)
+        if not invariance(model, region, certificate.claim, certificate.rate):
+            return False
     claim = certificate.claim
     if isinstance(model, NetworkField):
         return bool(certificate) and certificate.check() and confirm_network(certificate, model)

@@ -52,8 +52,8 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None, order=None)
     model : VectorField
     norm : Norm, 1, 2 or inf, optional
         A :class:`~dynet.Norm` with weights is evaluated as it stands; a number p (or word) asks for the best weights of that
-        p; None tries 1, 2 and inf and returns the best rate (2 with the weights that take no search over matrices; p = 2
-        itself also tries full matrices by the vertices of the slopes, where these are few).
+        p; None tries 1, 2 and inf and returns the best rate. Full matrices P for p = 2 are searched by linear matrix
+        inequalities where 2 is asked for, or where no other weights contract; for small Lur'e fields.
     kind : str
         ``"strong"`` (rate > 0), ``"weak"`` (distances never grow), ``"semi"`` (differences shrink: a seminorm), ``"k"``
         (k-dimensional volumes shrink), ``"alpha"`` (volumes of a real dimension do), or ``"auto"``: the strongest of the
