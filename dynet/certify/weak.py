@@ -132,7 +132,7 @@ def eigenvalue(structure, vector, left=False):
         change = ratio * (hi - lo)
         low, high = low + min(change, 0), high + max(change, 0)
     start = moved[0] / v[0]
-    if any(m != start * x for m, x in zip(moved, v, strict=True)):
+    if any(moved) if not start else any(m != start * x for m, x in zip(moved, v, strict=True)):
         return None
     return start + low, start + high
 
@@ -223,9 +223,23 @@ def _product(M, v):
     if isinstance(M, np.ndarray):
         rows = ((row, v) for row in M)
     else:
-        ends = zip(M.indptr[:-1], M.indptr[1:], strict=True)
-        rows = ((M.data[a:b], v[M.indices[a:b]]) for a, b in ends)
+        return _sparse_product(M, v)
     return [_dot(a, x) for a, x in rows]
+
+
+def _sparse_product(M, v):
+    """The same for a csr array; the rows of differences, whose two products cancel, are passed over all at once."""
+    found = [0] * M.shape[0]
+    length, start = np.diff(M.indptr), M.indptr[:-1]
+    left = length > 0
+    two = np.flatnonzero(length == 2)
+    a, b = start[two], start[two] + 1
+    same = v[M.indices[a]] == v[M.indices[b]]
+    left[two[same & (M.data[a] == -M.data[b])]] = False
+    for i in np.flatnonzero(left):
+        part = slice(M.indptr[i], M.indptr[i + 1])
+        found[i] = _dot(M.data[part], v[M.indices[part]])
+    return found
 
 
 def _dot(a, x):
