@@ -272,7 +272,9 @@ def test_verify_needs_nothing_but_the_file(run_folder, capsys, tmp_path):
     assert main(["verify", str(alone), "--exact"]) == 0
     assert main(["verify", str(alone), "--exact", "--json"]) == 0
     words, brace, data = capsys.readouterr().out.partition("{")
-    assert "lower bound  proven" in words and "numbers      carried" in words  # what is proven, and what is taken on trust
+    assert (
+        "lower bound  proven" in words and "numbers      carried" in words
+    )  # what is proven, and what is taken on trust
     found = json.loads(brace + data)
     assert found["holds"] is True and found["exact"] is True and found["rate"] > 0.1
     assert found["parts"]["rate"] == "proven" and found["parts"]["lower bound"] == "proven"

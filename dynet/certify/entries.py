@@ -18,7 +18,9 @@ __all__ = ["as_sparse", "exact_lower", "exact_rows_of", "lower_bounds", "scale_c
 
 
 def transposed(structure):
-    """The structure of the transposed Jacobians of a Lur'e field."""
+    """The structure of the transposed Jacobians of a Lur'e field, or of bounds with a vector that is kept."""
+    if structure.form == "kept":
+        return structure.transposed()
     E, F, G = (m if m.ndim == 1 else m.T if isinstance(m, np.ndarray) else m.T.tocsr()
                for m in (structure.E, structure.G, structure.F))  # fmt: skip
     return dataclasses.replace(structure, E=E, F=F, G=G)

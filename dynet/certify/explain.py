@@ -16,6 +16,8 @@ _INEQUALITIES = {
     "vertices": "osLip P - (P J + J' P)/2 is positive definite at each vertex J of the {matrix}",
     "monotone": "the Jacobian is Metzler for all slopes, and its weighted {sums} are 0",
     "range": "J xi = lambda xi, and lambda - min over pairs i, j of a_ij + a_ji + sum_k min(a_ik, a_jk) <= osLip",
+    "ergodic": "mu(Df) - delta(W) <= osLip, with delta(W) the ergodic coefficient of the graph",
+    "spectral": "mu(Df - l Inner) <= osLip in l2 with P, l below the second eigenvalue of L, P Inner + Inner' P >= 0",
     "alpha": "(1 - s) mu(J[k]) + s mu(J[k+1]) <= osLip, each of them bounded by a claim of its own",
     "interconnection": "Gamma eta <= osLip eta for the matrix of the parts' rates and the gains between them",
 }
@@ -39,6 +41,8 @@ _SOURCES = {
     "monotone": "Jafarpour, Cisneros-Velarde, Bullo, IEEE TAC 67(3), 2022 (monotone fields with a law)",
     "range": "De Pasquale, Smith, Bullo, Valcher, arXiv:2201.03103 (ergodic coefficients)",
     "interconnection": _GAINS,
+    "ergodic": "Jafarpour, Cisneros-Velarde, Bullo, IEEE TAC 67(3), 2022 (diffusively coupled systems)",
+    "spectral": "Jafarpour, Cisneros-Velarde, Bullo, IEEE TAC 67(3), 2022 (diffusively coupled systems)",
     "alpha": "Wu, Pines, Margaliot, Slotine, IEEE TAC 67(9), 2022 (alpha compounds)",
 }
 _OTHER_SOURCES = {

@@ -245,13 +245,20 @@ def _unpack_norm(packed):
         _check_fields(packed, ("of", "blocks", "outer"), "norm.")
         blocks = [(size, _unpack_norm(block)) for size, block in packed["blocks"]]
         return CompositeNorm(blocks, _unpack_norm(packed["outer"]))
-    extra = {"range": ("of",), "compound": ("of", "k"), None: ("R",) if "R" in packed else ()}.get(word)
+    extra = {
+        "range": ("of",),
+        "compound": ("of", "k"),
+        "disagreement": ("of", "nodes", "euclidean"),
+        None: ("R",) if "R" in packed else (),
+    }.get(word)
     if extra is None:
         raise ValueError(f"a norm of {word!r}")
     _check_fields(packed, ("p", "weights", *extra), "norm.")
     p, weights = float.fromhex(packed["p"]), _unpack(packed["weights"])
     if word == "range":
         return find(NORMS, word)(p, weights)
+    if word == "disagreement":
+        return find(NORMS, word)(packed["nodes"], p, weights, packed["euclidean"])
     if word == "compound":
         return find(NORMS, word)(packed["k"], p, weights)
     return Norm(p, weights, _unpack(packed["R"])) if "R" in packed else Norm(p, weights)

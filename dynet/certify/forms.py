@@ -24,6 +24,8 @@ __all__ = ["CLAIMS", "FORMS", "NORMS", "find", "norm_of", "proves", "renewed"]
 FORMS = {
     "lure": ("lure", "LureStructure"),
     "interval": ("interval", "IntervalStructure"),
+    "kept": ("kept", "KeptStructure"),
+    "synchrony": ("synchrony", "SynchronyStructure"),
     "gain": ("interconnect", "GainStructure"),
     "compound": ("compound", "CompoundStructure"),
     "reduced": ("semi", "ReducedStructure"),
@@ -36,10 +38,13 @@ CLAIMS = {
     "criterion": ("criterion", "CriterionClaim"),
     "monotone": ("weak", "MonotoneClaim"),
     "range": ("semi", "RangeClaim"),
+    "ergodic": ("synchrony", "ErgodicClaim"),
+    "spectral": ("synchrony", "SpectralClaim"),
     "alpha": ("compound", "AlphaClaim"),
     "interconnection": ("composite", "InterconnectedClaim"),
 }
-NORMS = {"range": ("semi", "WeightedRange"), "compound": ("compound", "CompoundNorm")}
+NORMS = {"range": ("semi", "WeightedRange"), "compound": ("compound", "CompoundNorm"),
+         "disagreement": ("synchrony", "Disagreement")}  # fmt: skip
 
 
 def find(table, word):

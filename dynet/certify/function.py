@@ -15,11 +15,13 @@ Johansson, Arb: efficient arbitrary-precision midpoint-radius interval arithmeti
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from ..fields.derivative import enclose_function, fingerprint
 from ..fields.enclosure import input_bounds
+from ..fields.function import FunctionField
 from ..fields.network import NetworkField
 from ..linalg.metzler import perron
 from .certificate import Certificate
@@ -140,9 +142,15 @@ def confirm(certificate, model, budget=200_000):
         True is a proof that the field's one-sided Lipschitz constant on the region is at most ``-rate``, in real
         arithmetic up to the rounding of one sum, and that the certificate is about this function with these parameters.
     """
+    if isinstance(model, FunctionField) and "(invariant" in certificate.region:
+        region = read_region(certificate.region)
+        if not invariance(model, region, certificate.claim, certificate.rate):
+            return False
     claim = certificate.claim
     if isinstance(model, NetworkField):
         return bool(certificate) and certificate.check() and confirm_network(certificate, model)
+    if getattr(getattr(claim, "structure", None), "form", "") == "kept":
+        return _confirm_kept(certificate, model)
     if not isinstance(claim, RowsClaim) or not isinstance(claim.structure, IntervalStructure):
         return False
     origin = claim.structure.origin
@@ -157,6 +165,22 @@ def confirm(certificate, model, budget=200_000):
         lo, hi = np.swapaxes(lo, 1, 2), np.swapaxes(hi, 1, 2)
     fresh = IntervalStructure(lo, hi, pieces="columns" if claim.p == 1 else "rows")
     return bool(np.isfinite(lo).all() and np.isfinite(hi).all()) and RowsClaim(fresh, claim.p, claim.eta).holds(target)
+
+
+def _confirm_kept(certificate, model):
+    """Prove a claim about a vector that is kept again: the bounds, and the vector, from the function."""
+    from .kept import kept
+
+    claim, said = certificate.claim, certificate.claim.structure
+    if (
+        not isinstance(model, FunctionField)
+        or said.origin.get("digest") != fingerprint(model)
+        or not certificate.check()
+    ):
+        return False
+    fresh = enclosing_structure(model, read_region(certificate.region))
+    found = None if fresh is None else kept(model, fresh, said.vector, said.left)
+    return found is not None and replace(claim, structure=found).holds(-certificate.rate)
 
 
 def _slack(target):

@@ -16,11 +16,12 @@ from ..linalg.ranges import RangeSeminorm
 from .certificate import Certificate, Law
 from .claims import DiagonalClaim, RowsClaim
 from .compound import AlphaClaim, CompoundStructure, check_order, pattern
+from .kept import semi_of_function
 from .semi import RangeClaim, ReducedStructure, WeightedRange
 from .vertices import VertexClaim
 from .weak import approximate_eigenvalue, eigenvalue, find_law
 
-__all__ = ["alpha", "k_contraction", "seen_law", "semi"]
+__all__ = ["alpha", "function_semi", "k_contraction", "semi"]
 
 _QUICK = 200_000  # entries of a compound that is tried unasked
 _FEW = 300  # states up to which compounds are tried unasked
@@ -71,29 +72,26 @@ def semi(model, structure, norm=None):
     )
 
 
-def seen_law(model, region, structure):
-    """A certificate, estimated, that a function is weakly contracting: monotone by bounds, with a law that points show."""
-    low = structure.hull()[0]
-    if not np.all(low[~np.eye(model.n, dtype=bool)] >= 0):
-        return None
-    lo, hi = (np.clip(end, -10.0, 10.0) for end in region.box(model.n))
-    points = np.random.default_rng(0).uniform(lo, hi, (8, model.n))
-    points = [x for x in points if region.contains(x)]
-    if not points:
-        return None
-    jacobians = [model.jacobian(0.0, x) for x in points]
-    for name, p in (("translation", math.inf), ("conservation", 1.0)):
-        rows = np.vstack([J if p > 1 else J.T for J in jacobians])
-        _, sizes, basis = np.linalg.svd(rows)
-        vector = basis[-1] * np.sign(basis[-1].sum() or 1.0)
-        if not (sizes[-1] <= 1e-10 * sizes[0] and np.all(vector > 1e-6 * np.abs(vector).max())):
-            continue
-        law = Law(name, vector / vector.max())
-        reason = (f"monotone, by bounds on the Jacobian; that the field {law} is seen at points and not proven: a sum that is "
-                  "zero everywhere cannot be shown by bounds. Write it as a Lur'e or network field for a proof")  # fmt: skip
-        return Certificate("estimated", "weak", 0.0, Norm(p, law.vector), (-math.inf, 0.0), reason, model=model.name,
-                           law=law, source=model)  # fmt: skip
-    return None
+def function_semi(model, structure, norm=None):
+    """The certificate of semi-contraction of a function, from bounds on its Jacobian and the algebra of its code."""
+    if isinstance(norm, Norm) and (norm.R is not None or norm.p == 2):
+        return _none(model, "of a function only the range of the states, and its dual, are known as seminorms")
+    if isinstance(norm, RangeSeminorm):
+        norm = WeightedRange(math.inf if norm.on_differences else 1, np.ones(model.n))
+    weights = norm.weights if isinstance(norm, WeightedRange) else None
+    claim = semi_of_function(model, structure, weights, None if norm is None else norm.p) if model.n > 1 else None
+    if claim is None:
+        return _none(model, "algebra on the function's code shows no kernel that every Jacobian keeps: neither a shift of all "
+                     "states nor their sum is known to it; bounds on the Jacobian cannot show that a sum is zero")  # fmt: skip
+    b = claim.least()
+    seen = "differences across states" if claim.p > 1 else "differences with the same weighted sum"
+    if not b < 0:
+        return _none(model, f"{seen} do not shrink: their log seminorm is {b:.4g}", claim, b)
+    law = Law("conservation" if claim.p == 1 else "translation", claim.xi)
+    law = law if eigenvalue(claim.structure, claim.xi, claim.p == 1) == (0, 0) else None
+    return _certificate(
+        model, "semi", claim, b, f"{seen} shrink; the kernel is kept, by algebra on the function's code", law=law
+    )
 
 
 def _kernel(structure, p):

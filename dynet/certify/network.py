@@ -122,6 +122,8 @@ def confirm_network(certificate, model):
     if isinstance(region, WholeSpace) and model.facts.invariant is not None:
         return False
     angle = getattr(region, "angle", None)
+    if angle is not None and "(invariant" in certificate.region and not is_cohesive(model, angle):
+        return False
     found = enclose_network(model, *region.box(model.n), apart=angle)
     if found is None or said is None:
         return False

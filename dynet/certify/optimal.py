@@ -1,8 +1,9 @@
 r"""Weights for each norm, and the claims that they may prove: the part of the search that knows about matrices.
 
 Weighted l1 and l-infinity: a (nonlinear) Perron problem for the majorants. l2: the diagonal P of the two Perron vectors; for
-symmetric weights the P that is optimal in closed form; and, where p = 2 is asked for and the slopes have few vertices, the
-identity and that diagonal by all vertices.
+symmetric weights the P that is optimal in closed form; where p = 2 is asked for and the slopes have few vertices, the
+identity and that diagonal by all vertices. Full matrices by linear matrix inequalities: for all vertices, or by the circle
+criterion.
 
 References
 ----------

@@ -30,6 +30,7 @@ from . import explain, kinds
 from .certificate import Certificate, Law
 from .claims import LARGEST_WEIGHT, LEAST_WEIGHT
 from .function import certify_function, described, enclosing_structure
+from .kept import weak_of_function
 from .local import local_slopes
 from .lure import LureStructure
 from .network import network_region, network_structure
@@ -52,8 +53,8 @@ def certify(model, norm=None, *, kind="auto", region=None, tol=None, order=None)
     model : VectorField
     norm : Norm, 1, 2 or inf, optional
         A :class:`~dynet.Norm` with weights is evaluated as it stands; a number p (or word) asks for the best weights of that
-        p; None tries 1, 2 and inf and returns the best rate (2 with the weights that take no search over matrices; p = 2
-        itself also tries full matrices by the vertices of the slopes, where these are few).
+        p; None tries 1, 2 and inf and returns the best rate. Full matrices P for p = 2 are searched by linear matrix
+        inequalities where 2 is asked for, or where no other weights contract; for small Lur'e fields.
     kind : str
         ``"strong"`` (rate > 0), ``"weak"`` (distances never grow), ``"semi"`` (differences shrink: a seminorm), ``"k"``
         (k-dimensional volumes shrink), ``"alpha"`` (volumes of a real dimension do), or ``"auto"``: the strongest of the
@@ -149,27 +150,31 @@ def _check_norm(norm, model, kind):
 
 def _of_function(model, norm, kind, region, tol, order):
     """The certificate of a field given by a function."""
-    if kind == "semi" or _is_seminorm(norm):
-        return _unknown(model, "a kernel that every Jacobian keeps is not proven for a function: bounds on its Jacobian cannot "
-                        "show that a sum is zero. Write it as a Lur'e or network field", str(region))  # fmt: skip
-    if kind in ("auto", "strong", "weak"):
+    if kind in ("auto", "strong", "weak") and not _is_seminorm(norm):
         more = kind != "strong" and model.n > 1 and (norm is None or norm.weights is None)
         structure = enclosing_structure(model, region) if more else None
-        weak = None if structure is None else kinds.seen_law(model, region, structure)
-        weak = None if weak is None or (norm is not None and norm.p != weak.norm.p) else weak
+        p = None if norm is None else norm.p
+        weak = None if structure is None else weak_of_function(model, region, structure, p)
         place = described(model, region, None, 0.0) if structure is not None else ""
         # with a law there is no strong contraction to be found, however finely the region is cut
         found = certify_function(model, norm, kind, region, tol) if weak is None else replace(weak, region=place)
         if found or structure is None or kind != "auto":
             return found
-        other = kinds.k_contraction(model, structure, norm, quick=True)
-        reason = f"{other.reason}. No contraction: {found.reason}"
-        return replace(other, region=place, reason=reason) if other else found
+        for other in (
+            kinds.function_semi(model, structure, norm),
+            kinds.k_contraction(model, structure, norm, quick=True),
+        ):
+            if other:
+                return replace(other, region=place, reason=f"{other.reason}. No contraction: {found.reason}")
+        return found
     structure = enclosing_structure(model, region)
     if structure is None:
         return _unknown(model, f"the Jacobian has no bound on {region}", str(region))
-    find = kinds.k_contraction if kind == "k" else kinds.alpha
-    return replace(find(model, structure, norm, order), region=described(model, region, None, 0.0))
+    if kind in ("k", "alpha"):
+        found = (kinds.k_contraction if kind == "k" else kinds.alpha)(model, structure, norm, order)
+    else:
+        found = kinds.function_semi(model, structure, norm)
+    return replace(found, region=described(model, region, None, 0.0))
 
 
 def _of_network(model, norm, kind, region, tol, order):

@@ -41,6 +41,7 @@ from .weak import eigenvalue
 
 __all__ = ["RangeClaim", "ReducedStructure", "WeightedRange"]
 
+_BLOCK = 2**15  # numbers that are compared at a time
 _DENSE = 1_500  # states up to which all pairs of rows are compared
 _EXACT = 200  # states up to which they are compared in rational arithmetic unasked
 
@@ -155,7 +156,12 @@ class RangeClaim:
     def _valid(self):
         n = self.structure.n
         fits = self.xi.shape == (n,) and n >= 2 and np.all((self.xi >= 1e-100) & (self.xi <= 1e100))
-        return bool(fits and self.p in (1, math.inf) and self.structure.form == "lure" and self._eigenvalue is not None)
+        return bool(
+            fits
+            and self.p in (1, math.inf)
+            and self.structure.form in ("lure", "kept")
+            and self._eigenvalue is not None
+        )
 
     def _oriented(self):
         return transposed(self.structure) if self.p == 1 else self.structure
@@ -174,16 +180,7 @@ class RangeClaim:
             low = multiply_down(low, self.xi)  # then the quotient, down
             low = np.nextafter(low / self.xi[:, None], -np.inf)
         off = np.where(np.eye(n, dtype=bool), 0.0, low)
-        best, positive = math.inf, bool(np.all(off >= 0))
-        for i in range(n - 1):
-            j = np.arange(i + 1, n)
-            common = np.minimum(off[i], off[j])
-            here = np.arange(len(j))
-            common[:, i], common[here, j] = off[j, i], off[i, j]
-            total = common.sum(axis=1)
-            size = total if positive else np.abs(common).sum(axis=1)
-            best = min(best, float((total - gamma(n + 4) * size * (1 + 1e-9) - 1e-300).min()))
-        return best
+        return _least_pair(off)
 
     def _sparse_spread(self, low):
         """For large networks of nonnegative couplings: sums of numbers of one sign, each at most slightly rounded."""
@@ -316,6 +313,30 @@ class ReducedStructure:
             size = [list(column) for column in zip(*size, strict=True)]
         off = [{j: size[i][j] for j in span if j != i and size[i][j]} for i in span]
         return [([high[i][i] for i in span], off)]
+
+
+def _least_pair(off):
+    """A lower bound on the least ``a_ij + a_ji + sum_k min(a_ik, a_jk)``, for a matrix with a zero diagonal.
+
+    Rows are compared in blocks that stay in the cache. The entries i and j of two rows, of which one is the diagonal's 0,
+    are taken out of the sum and the two direct ones added, in one correction for each pair.
+    """
+    n = len(off)
+    growth = gamma(n + 8) * (1 + 1e-9)
+    sizes = np.abs(off).sum(axis=1)
+    own = np.minimum(off, 0.0)  # min(a_ij, 0), which the comparison of whole rows contains
+    direct = off + off.T - own - own.T
+    best, block = math.inf, max(1, _BLOCK // n)
+    common = np.empty((block, n))
+    for i in range(n - 1):
+        for start in range(i + 1, n, block):
+            part = slice(start, min(start + block, n))
+            found = np.minimum(off[i], off[part], out=common[: part.stop - start]).sum(axis=1)
+            total = found + direct[i, part]
+            # the sum of n minima, and four more terms, each of them at most the moduli of the two rows
+            doubt = growth * (3 * (sizes[i] + sizes[part])) + 1e-300
+            best = min(best, float((total - doubt).min()))
+    return float(np.nextafter(best, -math.inf))
 
 
 def _right_inverse(R):

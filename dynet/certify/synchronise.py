@@ -7,8 +7,9 @@ r"""Synchronisation of diffusively coupled systems, :math:`\dot x_i = f(t, x_i) 
 :math:`\lambda_2(L) - \mathrm{osLip}_{2,P}(f)`. With an inner coupling :math:`\Gamma` that has
 :math:`P\Gamma + \Gamma^\top P \succeq 0` it decays with rate c if :math:`\mu_{2,P}(Df(x) - \lambda_2\Gamma) \le -c` for all x.
 
-The conditions are evaluated in floating point with their rounding given away, except for the eigenvalue, which is bounded
-from below by a Cholesky factorisation that accounts for its own rounding.
+The conditions are evaluated with their rounding given away; the eigenvalue is bounded from below by a Cholesky factorisation
+that accounts for its own rounding, and :math:`P\Gamma + \Gamma^\top P \succeq 0` is decided in rational arithmetic. Where one
+system is known by its numbers the answer is also a certificate (:mod:`dynet.certify.synchrony`).
 
 References
 ----------
@@ -19,16 +20,20 @@ IEEE Transactions on Automatic Control 67(3), 2022.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import ArgumentError, Shown
 from ..fields.base import VectorField
+from ..fields.lure import LureField
 from ..linalg.norms import Norm
 from ..linalg.ranges import ergodic_coefficient
-from ..linalg.rigorous import gamma, is_positive_definite
+from ..linalg.rigorous import add_down, gamma, is_positive_semidefinite_exact
 from .certificate import Certificate
+from .synchrony import ErgodicClaim, SpectralClaim, SynchronyStructure, exceeds
+from .vertices import VertexClaim
 
 __all__ = ["Synchronisation", "connectivity", "synchronisation"]
 
@@ -47,6 +52,10 @@ class Synchronisation(NamedTuple):
     osLip : float
         What one system contributes.
     reason : str
+    certificate : Certificate or None
+        The same as a certificate of kind ``"semi"`` that carries system, graph and norm, and that its ``check()`` and
+        ``dynet verify`` prove again; where one system is a Lur'e field (or a certificate of one) with few vertices of slopes.
+        None otherwise, and where nothing is shown.
     """
 
     rate: float
@@ -54,6 +63,7 @@ class Synchronisation(NamedTuple):
     coupling: float
     osLip: float
     reason: str
+    certificate: object | None = None
 
     def __bool__(self):
         return bool(self.rate > 0)
@@ -109,13 +119,13 @@ def synchronisation(W, dynamics, norm=None, *, inner=None):
     if inner is not None:
         return _with_inner(W, dynamics, norm, np.asarray(inner, dtype=float), connection)
     osLip = _oslip(dynamics, norm)
-    found = Synchronisation(coefficient - osLip, "ergodic", coefficient, osLip,
+    found = Synchronisation(float(add_down(coefficient, -osLip)), "ergodic", coefficient, osLip,
                             "the largest distance of two systems decays: any two are drawn to common neighbours")  # fmt: skip
     if connection is not None and connection >= coefficient * (1 - 1e-9):
-        found = Synchronisation(connection - osLip, "spectral", connection, osLip,
+        found = Synchronisation(float(add_down(connection, -osLip)), "spectral", connection, osLip,
                                 "the distance to consensus decays: connectivity exceeds what one system adds")  # fmt: skip
     if found.rate > 0:
-        return found
+        return found._replace(certificate=_certificate(W, dynamics, found, norm))
     return found._replace(reason=f"not shown: the coupling contributes {found.coupling:.6g}, and one system takes {osLip:.6g}; "
                           f"weights larger by a factor above {osLip / found.coupling if found.coupling > 0 else math.inf:.4g} "
                           "would do")  # fmt: skip
@@ -134,19 +144,13 @@ def connectivity(W):
         )
     n = len(W)
     np.fill_diagonal(W, 0.0)
-    degree = W.sum(axis=1)
-    L = np.diag(degree) - W
-    values = np.linalg.eigvalsh(L)
-    # L - s I + (s + t) 11'/n is positive definite if and only if s < lambda_2, for t > 0
-    size = float(degree.max(initial=0.0))
-    doubt = gamma(2 * n + 8) * 4 * (size + 1e-290)
-    slack = 4 * doubt + gamma(n + 4) * 4 * n * size
+    values = np.linalg.eigvalsh(np.diag(W.sum(axis=1)) - W)
+    slack = gamma(n + 4) * 8 * n * float(W.sum(axis=1).max(initial=0.0))
     for _ in range(60):
         s = float(values[1]) - slack if n > 1 else 0.0
         if s <= 0:
             return 0.0
-        Q = L - s * np.eye(n) + (s + size) / n
-        if is_positive_definite((Q + Q.T) / 2, doubt + gamma(4) * 2 * (s + size)):
+        if exceeds(W, s):
             return s
         slack *= 4
     return 0.0
@@ -184,8 +188,7 @@ def _oslip(dynamics, norm):
 
 def _with_inner(W, dynamics, norm, inner, connection):
     """The spectral condition with an inner coupling."""
-    from ..fields.lure import LureField
-    from .search import certify
+    from .search import structure_of
 
     if connection is None:
         raise ArgumentError("inner", Shown("a matrix"), "None: an inner coupling needs p = 2 and an undirected graph")
@@ -198,18 +201,57 @@ def _with_inner(W, dynamics, norm, inner, connection):
         if norm.weights.ndim == 1
         else norm.weights
     )
-    S = P @ inner + inner.T @ P
-    lowest = np.linalg.eigvalsh(S)[0]
-    if lowest < -1e-12 * np.abs(S).max(initial=0.0):
+    exact = [[Fraction(float(v)) for v in row] for row in P], [[Fraction(float(v)) for v in row] for row in inner]
+    span = range(len(P))
+    PG = [[sum(exact[0][i][k] * exact[1][k][j] for k in span) for j in span] for i in span]
+    if not is_positive_semidefinite_exact([[PG[i][j] + PG[j][i] for j in span] for i in span]):
+        lowest = np.linalg.eigvalsh(P @ inner + inner.T @ P)[0]
         raise ArgumentError(
-            "inner", Shown(f"a matrix with P G + G'P not semidefinite, by {lowest:.3g}"), "P G + G'P >= 0"
+            "inner", Shown(f"a matrix with P G + G'P not semidefinite, by {-lowest:.3g}"), "P G + G'P >= 0, exactly"
         )
-    E = dynamics.E if isinstance(dynamics.E, np.ndarray) else dynamics.E.toarray()
-    E = np.diag(E) if E.ndim == 1 else E
-    coupled = LureField(E - connection * inner, dynamics.F, dynamics.G, activation=dynamics.activation)
-    found = certify(coupled, Norm(2, P), kind="strong")
-    osLip = found.osLip if found.claim is not None else math.inf
+    structure = SynchronyStructure(structure_of(dynamics), _dense(W), inner)
+    claim = SpectralClaim(structure, P, np.array([connection]))
+    osLip = claim.least() if VertexClaim.applies(structure.drawn(connection)) else math.inf
     reason = "one system, drawn by the graph's connectivity through the inner coupling, contracts"
-    if not found:
-        reason = f"not shown: {found.reason}"
-    return Synchronisation(-osLip, "spectral", connection, osLip, reason)
+    if not osLip < 0:
+        reason = f"not shown: one system, drawn by the graph's connectivity, has the log norm {osLip:.6g}"
+    return Synchronisation(
+        -osLip, "spectral", connection, osLip, reason, _certified(dynamics.name, claim, osLip, reason)
+    )
+
+
+def _certified(name, claim, b, reason):
+    """The certificate of a claim of synchronisation, or None where it does not hold."""
+    if not (b < 0 and claim.holds(b)):
+        return None
+    return Certificate("certified", "semi", -b, claim.norm(), (-math.inf, b), reason, model=name, claim=claim)
+
+
+def _certificate(W, dynamics, found, norm):
+    """The certificate of what was found without an inner coupling, where one system is known by its numbers; or None."""
+    if isinstance(dynamics, Certificate):
+        base, name = getattr(dynamics.claim, "structure", None), dynamics.model
+        norm = dynamics.norm
+    elif isinstance(dynamics, LureField) and norm is not None:
+        from .search import structure_of
+
+        base, name = structure_of(dynamics), dynamics.name
+    else:
+        return None
+    if getattr(base, "form", "") != "lure" or not isinstance(norm, Norm) or norm.R is not None:
+        return None
+    structure, n = SynchronyStructure(base, _dense(W), np.eye(base.n)), base.n
+    weights = np.ones(n) if norm.weights is None else np.array(norm.weights)
+    if norm.p == 2:
+        weights = np.diag(weights) if weights.ndim == 1 else weights
+    if norm.p == 2 and not VertexClaim.applies(base):
+        return None
+    if found.condition == "spectral":
+        claim = SpectralClaim(structure, weights, np.array([found.coupling]))
+    else:
+        claim = ErgodicClaim(structure, norm.p, weights, np.array([found.osLip]))
+    return _certified(name, claim, claim.least(), found.reason)
+
+
+def _dense(W):
+    return np.array(W.toarray() if hasattr(W, "tocsr") else W, dtype=float)

@@ -29,8 +29,9 @@ from ..linalg.norms import Norm
 from .claims import RowsClaim
 from .entries import exact_lower, lower_bounds, transposed
 
-__all__ = ["MonotoneClaim", "approximate_eigenvalue", "eigenvalue", "find_law", "is_monotone", "keeps"]
+__all__ = ["MonotoneClaim", "approximate_eigenvalue", "eigenvalue", "find_law", "is_monotone", "keeps", "whole"]
 
+_KNOWN = ("lure", "kept")  # forms of structures whose vectors are known exactly
 _SVD = 400  # states up to which a vector is looked for among all
 _LARGEST = 2**20  # largest entry of a vector of whole numbers that is tried
 
@@ -63,7 +64,7 @@ class MonotoneClaim:
     def holds(self, b, exact=False):
         """Whether osLip <= b; a True is a proof."""
         valid = self.eta.shape == (self.structure.n,) and np.all((self.eta >= 1e-100) & (self.eta <= 1e100))
-        if not valid or self.p not in (1, math.inf) or not 0 <= b < math.inf or self.structure.form != "lure":
+        if not valid or self.p not in (1, math.inf) or not 0 <= b < math.inf or self.structure.form not in _KNOWN:
             return False
         return keeps(self.structure, self.law(), self.eta) and is_monotone(self.structure, exact)
 
@@ -78,7 +79,7 @@ class MonotoneClaim:
 
 def keeps(structure, name, vector):
     """Whether a field has the law `name` with this vector, for all slopes; exact, and False where it cannot be shown."""
-    if structure.form != "lure" or name not in ("conservation", "translation") or vector.shape != (structure.n,):
+    if structure.form not in _KNOWN or name not in ("conservation", "translation") or vector.shape != (structure.n,):
         return False
     return eigenvalue(structure, vector, left=name == "conservation") == (0, 0)
 
@@ -108,6 +109,8 @@ def eigenvalue(structure, vector, left=False):
     tuple of Fraction, or None
         Exact.
     """
+    if structure.form == "kept":
+        return structure.eigenvalue(vector, left)
     if not vector[0] or not np.isfinite(vector).all() or approximate_eigenvalue(structure, vector, left, 1e-9) is None:
         return None  # far from an eigenvector: no need to be exact
     if left:
@@ -129,7 +132,7 @@ def eigenvalue(structure, vector, left=False):
         change = ratio * (hi - lo)
         low, high = low + min(change, 0), high + max(change, 0)
     start = moved[0] / v[0]
-    if any(m != start * x for m, x in zip(moved, v, strict=True)):
+    if any(moved) if not start else any(m != start * x for m, x in zip(moved, v, strict=True)):
         return None
     return start + low, start + high
 
@@ -160,13 +163,13 @@ def find_law(structure, name):
         vector = free[0] * np.sign(free[0].sum() or 1.0)
     if not np.all(vector > 1e-9 * np.abs(vector).max()):
         return None
-    for candidate in (_whole(vector), vector / vector.max()):
+    for candidate in (whole(vector), vector / vector.max()):
         if candidate is not None and keeps(structure, name, candidate):
             return candidate, True
     return vector / vector.max(), False
 
 
-def _whole(vector):
+def whole(vector):
     """A vector of whole numbers with nearly these proportions, or None."""
     fractions = [Fraction(float(v)).limit_denominator(10_000) for v in vector / vector.min()]
     scale = math.lcm(*(f.denominator for f in fractions))
@@ -220,9 +223,23 @@ def _product(M, v):
     if isinstance(M, np.ndarray):
         rows = ((row, v) for row in M)
     else:
-        ends = zip(M.indptr[:-1], M.indptr[1:], strict=True)
-        rows = ((M.data[a:b], v[M.indices[a:b]]) for a, b in ends)
+        return _sparse_product(M, v)
     return [_dot(a, x) for a, x in rows]
+
+
+def _sparse_product(M, v):
+    """The same for a csr array; the rows of differences, whose two products cancel, are passed over all at once."""
+    found = [0] * M.shape[0]
+    length, start = np.diff(M.indptr), M.indptr[:-1]
+    left = length > 0
+    two = np.flatnonzero(length == 2)
+    a, b = start[two], start[two] + 1
+    same = v[M.indices[a]] == v[M.indices[b]]
+    left[two[same & (M.data[a] == -M.data[b])]] = False
+    for i in np.flatnonzero(left):
+        part = slice(M.indptr[i], M.indptr[i + 1])
+        found[i] = _dot(M.data[part], v[M.indices[part]])
+    return found
 
 
 def _dot(a, x):

@@ -26,6 +26,7 @@ __all__ = [
     "gamma",
     "is_positive_definite",
     "is_positive_definite_exact",
+    "is_positive_semidefinite_exact",
     "multiply_both",
     "multiply_down",
     "multiply_up",
@@ -211,6 +212,24 @@ def is_positive_definite_exact(Q):
             for j in range(k + 1, n):
                 rows[i][j] = (rows[i][j] * pivot - factor * rows[k][j]) // before
         before = pivot
+    return True
+
+
+def is_positive_semidefinite_exact(Q):
+    """Whether a symmetric matrix of rationals is positive semidefinite, by elimination.
+
+    >>> is_positive_semidefinite_exact([[Fraction(2), Fraction(1)], [Fraction(1), Fraction(1, 2)]])
+    True
+    """
+    rows = [list(row) for row in Q]
+    for k, row in enumerate(rows):
+        pivot = row[k]
+        if pivot < 0 or (pivot == 0 and any(rows[i][k] for i in range(k, len(rows)))):
+            return False
+        for i in range(k + 1, len(rows) if pivot else 0):
+            factor = rows[i][k] / pivot
+            if factor:
+                rows[i] = [a - factor * b for a, b in zip(rows[i], row, strict=True)]
     return True
 
 

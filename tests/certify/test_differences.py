@@ -48,6 +48,8 @@ def test_kuramoto_on_the_cohesive_set():
         assert dn.Certificate.from_json(found.to_json()).check(exact=True)
         assert found.region.endswith("(invariant: differences at the boundary do not grow)")
     assert not dn.certify(model)  # beyond the set nothing is promised
+    assert not confirm(auto, model.replace(weight=2.0))
+    assert not confirm(auto, model.replace(frequency=[0.0, 5.0, 9.0]))  # the same slopes, but the set is left
 
 
 def test_one_way_couplings_conserve_nothing():

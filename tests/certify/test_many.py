@@ -7,8 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from dynet.certify.claims import RowsClaim
+from dynet.certify.claims import DiagonalClaim, QuadraticClaim, RowsClaim
 from dynet.certify.compound import CompoundStructure
+from dynet.certify.criterion import CriterionClaim
 from dynet.certify.lure import LureStructure
 from dynet.certify.semi import RangeClaim
 from dynet.certify.vertices import VertexClaim
@@ -80,4 +81,63 @@ def test_no_claim_is_false(count):
         for name in ("translation", "conservation"):
             zero = all(not any(naive.times(naive.transposed(J) if name == "conservation" else J, v)) for J in family)
             assert keeps(structure, name, v) == zero
+    assert all(number > count / 100 for number in seen.values()), seen
+
+
+def borderline(random):
+    """Whole numbers with shared slopes: rows or columns, a linear part that is a diagonal or singular, P singular at times."""
+    n = int(random.integers(1, 4))
+    A, leak = random.integers(-2, 3, (n, n)).astype(float), -random.integers(0, 4, n).astype(float)
+    if random.random() < 0.3:
+        A = A + A.T
+    if random.random() < 0.3:
+        A[-1] = A[0]  # singular
+    E = leak if random.random() < 0.6 else np.diag(leak) + random.integers(-1, 2, (n, n))
+    lo = random.integers(0, 2, n).astype(float)
+    hi = lo + random.integers(0, 2, n)
+    parts = (E, np.ones(n), A) if random.random() < 0.5 else (E, A, np.ones(n))
+    B = random.integers(-1, 2, (n, n)).astype(float)
+    P = B @ B.T + (random.random() < 0.7) * np.eye(n)
+    return LureStructure(*parts, lo, hi), P
+
+
+def exceeds_nowhere(P, J, b):
+    """Whether ``P J + J'P <= 2 b P``, in Fractions, for matrices of at most three rows."""
+    n = len(J)
+    P, b = [[Fraction(float(v)) for v in row] for row in P], Fraction(b)
+    PJ = [[sum(P[i][k] * J[k][j] for k in range(n)) for j in range(n)] for i in range(n)]
+    return nonnegative([[2 * b * P[i][j] - PJ[i][j] - PJ[j][i] for j in range(n)] for i in range(n)])
+
+
+@pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_no_claim_of_contraction_is_false(count):
+    """Rows, diagonal, quadratic, vertices and the criterion: borderline cases are proven where they hold only."""
+    random = np.random.default_rng(11)
+    seen = dict.fromkeys(("rows", "diagonal", "quadratic", "criterion"), 0)
+    for _ in range(count):
+        structure, P = borderline(random)
+        n = structure.n
+        dense = [np.diag(m) if m.ndim == 1 else m for m in (structure.E, structure.F, structure.G)]
+        family = list(naive.matrices(*dense, structure.lo, structure.hi))
+        w, v, b = random.choice([1.0, 2.0], n), random.choice([1.0, 2.0, 3.0], n), float(random.integers(-4, 3))
+        p = float(random.choice([1.0, math.inf]))
+        claims = {
+            "rows": RowsClaim(structure, p, w),
+            "diagonal": DiagonalClaim(structure, w, v),
+            "quadratic": QuadraticClaim(structure, P),
+            "criterion": CriterionClaim(structure, P, v),
+        }
+        for exact in (False, True):
+            for name, claim in claims.items():
+                if not claim.holds(b, exact):
+                    continue
+                seen[name] += 1
+                if name == "rows":
+                    assert all(naive.log_norm(J, p, w) <= b for J in family)
+                    continue
+                weight = np.diag(w) if name == "diagonal" else P
+                assert np.linalg.eigvalsh(weight)[0] > 1e-12
+                assert all(exceeds_nowhere(weight, J, b) for J in family)
+        if claims["rows"].holds(b, exact=True) != all(naive.log_norm(J, p, w) <= b for J in family):
+            raise AssertionError("the row rule is exact for shared slopes")
     assert all(number > count / 100 for number in seen.values()), seen

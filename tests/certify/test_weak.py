@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import dynet as dn
 from dynet.certify.certificate import Law
 from dynet.certify.entries import exact_lower, lower_bounds, transposed
 from dynet.certify.lure import LureStructure
-from dynet.certify.weak import MonotoneClaim, eigenvalue, find_law, is_monotone, keeps
+from dynet.certify.weak import MonotoneClaim, _product, eigenvalue, find_law, is_monotone, keeps
 from dynet.linalg import Norm
 from tests.certify import oracles_kinds as naive
 
@@ -167,3 +168,13 @@ def test_laws_of_fields_that_are_not_monotone_are_found_too():
     A = np.array([[-1.0, 2.0, -1.0], [3.0, -1.0, -2.0], [-1.0, -1.0, 2.0]])
     assert find_law(linear_structure(A), "translation") is not None
     assert find_law(linear_structure(A + np.eye(3)), "translation") is None
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_products_with_sparse_matrices_are_exact(seed):
+    """Rows of no, one, two and three entries, some of which cancel for ones only, some for this vector only."""
+    random = np.random.default_rng(seed)
+    M = random.integers(-2, 3, (6, 4)) * (random.random((6, 4)) < 0.6) * random.choice([1.0, 0.1])
+    v = random.choice([1.0, 2.0, 0.1], 4) if random.random() < 0.7 else np.ones(4)
+    exact = [sum(Fraction(float(a)) * Fraction(float(x)) for a, x in zip(row, v, strict=True)) for row in M]
+    assert _product(sp.csr_array(M), v) == exact == _product(M, v)
