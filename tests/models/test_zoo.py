@@ -328,3 +328,17 @@ def test_parameters_are_replaced():
     assert np.array_equal(model.params["frequency"], OMEGA)
     assert M.SIS(WEIGHTS).replace(infection=2.0).params["infection"] == 2.0
     assert M.CellTransmission(GRID, inflow=0.9).replace(inflow=0.4).params["inflow"].tolist() == [0.4] + 5 * [0.0]
+
+
+def test_what_does_not_contract_is_not_said_to():
+    past = M.SIS(nx.path_graph(3), infection=1.5, recovery=1.0)
+    turing = M.ReactionDiffusion(nx.cycle_graph(12))
+    light = M.Swing(3, damping=1.0)
+    goodwin = M.Goodwin(k=4.0, p=10.0, decay=0.5)
+    flat = M.Persidskii([[-2.0, 1.0], [0.5, -1.0]], activation="relu")
+    box = (np.zeros(3), np.full(3, 20.0))
+    assert past.reproduction > 1 and not turing.pattern_free and not light.overdamped and not goodwin.contracts
+    for model, region in ((past, None), (turing, None), (light, None), (goodwin, box), (flat, None)):
+        c = dn.certify(model, kind="strong", region=region)
+        assert not c and c.reason, model
+    assert "0" in dn.certify(flat, 1, kind="strong").reason
