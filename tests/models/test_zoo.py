@@ -36,6 +36,20 @@ def cells(x):
     return out
 
 
+def queues(x):
+    """First in, first out: the whole outflow of a cell waits for the fullest of those that follow."""
+    demand, supply, out = np.minimum(x, 1.2), np.minimum(1.2, 0.5 * (4.0 - x)), np.zeros(6)
+    out[0] = min(0.9, supply[0])
+    for j in range(6):
+        after = list(GRID.successors(j))
+        limits = [supply[i] / GRID.in_degree(i) * len(after) for i in after]
+        q = min([demand[j], *limits])
+        out[j] -= q
+        for i in after:
+            out[i] += q / len(after)
+    return out
+
+
 def chua(x):
     X = x.reshape(-1, 3)
     g = -5 / 7 * X[:, 0] + 0.5 * (-8 / 7 + 5 / 7) * (abs(X[:, 0] + 1) - abs(X[:, 0] - 1))
@@ -89,6 +103,7 @@ ZOO = {
     ),
     "swing": (lambda: M.Swing(WEIGHTS, 0.5, 2.0, OMEGA), swing),
     "cell_transmission": (lambda: M.CellTransmission(GRID, inflow=0.9), cells),
+    "cell_transmission fifo": (lambda: M.CellTransmission(GRID, inflow=0.9, junctions="fifo"), queues),
     "chua": (lambda: M.Chua(WEIGHTS), chua),
     "reaction_diffusion": (lambda: M.ReactionDiffusion(WEIGHTS), turing),
     "goodwin": (lambda: M.Goodwin(4, k=2.0, p=4.0, gain=0.5), goodwin),
@@ -171,10 +186,11 @@ def test_conserved_quantities_do_not_drift(model):
     assert np.abs(total / total[:, :1] - 1).max() < 1e-10  # over 10,000 steps
 
 
-def test_vehicles_are_neither_lost_nor_made():
+@pytest.mark.parametrize("junctions", ["free", "fifo"])
+def test_vehicles_are_neither_lost_nor_made(junctions):
     ring = np.roll(np.eye(8), 1, axis=0)
     ring[3, 0], ring[5, 4] = 0.5, 2.0  # a shortcut and a preference; nobody enters or leaves
-    model = M.CellTransmission(ring)
+    model = M.CellTransmission(ring, junctions=junctions)
     x0 = 4 * RANDOM.random((3, 8))
     run = dn.simulate(model, x0, 1000.0, method="dopri5", dt=0.1, save=11)
     total = run.x.sum(axis=-1)
@@ -299,6 +315,8 @@ def test_worked_numbers_of_learning_descent_and_opinion():
         (lambda: M.Kuramoto(3).replace(frequencies=1.0), "did you mean 'frequency'"),
         (lambda: M.CellTransmission(3, inflow=[0, 1, 0]), "0 where a cell follows"),
         (lambda: M.CellTransmission(3, capacity=9.0), "wave"),
+        (lambda: M.CellTransmission(3, junctions="fifoo"), "did you mean 'fifo'"),
+        (lambda: M.CellTransmission(3, junctions="fifo").replace(sped=2.0), "did you mean 'speed'"),
         (lambda: M.Goodwin(stages=1), "at least 2"),
         (lambda: M.Goodwin(decay=[1.0, 0.0, 1.0]), "above 0"),
         (lambda: M.Thomas(0.0), "above 0"),
@@ -342,3 +360,16 @@ def test_what_does_not_contract_is_not_said_to():
         c = dn.certify(model, kind="strong", region=region)
         assert not c and c.reason, model
     assert "0" in dn.certify(flat, 1, kind="strong").reason
+
+
+def test_a_queue_holds_up_the_other_exit_only_where_it_is_first_in_first_out():
+    fork = [[0, 0, 0, 0], [1, 0, 0, 0], [3, 0, 0, 0], [0, 1, 1, 0]]
+    model = M.CellTransmission(fork, inflow=0.9, junctions="fifo")
+    rest = np.array([2.4, 0.2, 2.8, 0.8])
+    assert np.allclose(model.rhs(0.0, rest), 0.0, atol=1e-12) and not np.allclose(
+        M.CellTransmission(fork, inflow=0.9).rhs(0.0, rest), 0.0
+    )
+    assert model.replace(inflow=0.5).params["inflow"].tolist() == [0.5, 0.0, 0.0, 0.0]
+    from dynet.scenario.tables import keywords
+
+    assert {"coupling", "junctions", "speed"} <= set(keywords(M.CellTransmission))
