@@ -34,7 +34,8 @@ class Interconnection(InterconnectionField):
     links : dict of (str, str) to matrix or Link
         ``links["a", "b"]`` lets part a act on part b: a matrix of shape (states of b, states of a), dense, sparse or
         one-dimensional for a diagonal one; or a function with bounds on its slopes, a :class:`dynet.Link` or a pair
-        ``(function, Lipschitz constant)``. What it gives is added to the derivatives of b. 1/time, in the units of both.
+        ``(function, Lipschitz constant)`` (between parts of several states a matrix of bounds gives sharper certificates than a
+        number). What it gives is added to the derivatives of b. 1/time, in the units of both.
 
     Attributes
     ----------

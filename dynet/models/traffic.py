@@ -8,6 +8,7 @@ Lovisari, Como, Savla, Stability of monotone dynamical flow networks, IEEE Confe
 
 from __future__ import annotations
 
+import inspect
 from typing import NamedTuple
 
 import numpy as np
@@ -107,6 +108,10 @@ class CellTransmission(NetworkModel):
     def facts(self):
         theorem = "monotone and conserving vehicles, hence weakly contracting in l1"
         return Facts(invariant=(np.zeros(self.n), np.full(self.n, self.params["jam"])), monotone=True, theorem=theorem)
+
+
+# the arguments are those of __init__, not of __new__, which looks at one of them only
+CellTransmission.__signature__ = inspect.signature(CellTransmission.__init__)
 
 
 class FifoCells(FunctionField):

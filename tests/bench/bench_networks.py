@@ -14,6 +14,7 @@ import argparse
 import math
 import os
 import time
+from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -133,6 +134,10 @@ def build(n=1_000_000):
     started = time.perf_counter()
     dn.models.Kuramoto(A, np.zeros(n)).block()
     show("building Kuramoto of 10^6 nodes and 10^7 edges", time.perf_counter() - started, np.nan, "s", 10)
+    case = Path(__file__).parents[2] / "scenarios/data/case118.m"
+    started = time.perf_counter()
+    dn.models.PowerGrid(case).block()
+    show("building the swing equations of a 118-bus case", time.perf_counter() - started, np.nan, "s", 3)
 
 
 if __name__ == "__main__":

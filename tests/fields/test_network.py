@@ -181,12 +181,12 @@ def test_a_permutation_of_the_nodes_permutes_the_field(n, seed):
 def test_a_sweep_compiles_nothing():
     from dynet.engine import codegen
 
-    field = NetworkField(5, phase, sine, params={"omega": 0.0, "K": 0.3})
+    field = NetworkField(5, phase, sine, params={"omega": np.zeros(5), "K": 0.3})
     field.block()
     before = codegen.loaded()
     for k in range(5):
         field.replace(K=0.1 * k).block()
-        NetworkField(3 + k, phase, sine, params={"omega": 0.1, "K": 0.3}, weight=k).block()
+        NetworkField(3 + k, phase, sine, params={"omega": np.full(3 + k, 0.1), "K": 0.3}, weight=k).block()
     assert codegen.loaded() == before
 
 
