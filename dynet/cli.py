@@ -246,9 +246,11 @@ def info(*, json: Json = False):
     import os
 
     from .engine.codegen import cache_folder
+    from .engine.cuda import devices
     from .scenario.running import versions
 
-    found = {**versions(), "processors": os.cpu_count(), "devices": "cpu", "compiled code": str(cache_folder())}
+    found = {**versions(), "processors": os.cpu_count(), "devices": "; ".join(["cpu", *devices()]),
+             "compiled code": str(cache_folder())}  # fmt: skip
     if json:
         print(_dumps(found))
     else:
