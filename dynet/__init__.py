@@ -37,11 +37,12 @@ _HOME = {
     "falsify": "certify.falsify",
     "equilibrium": "equilibrium",
     "Equilibrium": "equilibrium",
+    "ImplicitNetwork": "implicit.network",
     "Scenario": "scenario",
     "Status": "errors",
     "DynetError": "errors",
 }
-_ROOMS = ("errors", "figures", "linalg", "models")
+_ROOMS = ("errors", "figures", "implicit", "linalg", "models")
 
 __all__ = sorted([*_HOME, *_ROOMS])
 

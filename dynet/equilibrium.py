@@ -25,6 +25,7 @@ from .certify.invariance import invariance
 from .certify.region import WholeSpace, read_region
 from .certify.search import any_input, is_about
 from .engine import cuda, fixed_point
+from .engine.anderson import Anderson
 from .errors import ArgumentError, MissingExtraError, Shown, Status
 from .fields.base import VectorField, describe
 from .fields.derivative import enclose_function
@@ -34,7 +35,7 @@ from .linalg.norms import Norm
 
 __all__ = ["Equilibrium", "equilibrium", "METHODS"]
 
-METHODS = ("auto", "forward", "newton")
+METHODS = ("auto", "forward", "anderson", "newton")
 _CHUNK = 16  # forward steps between two looks at the residual
 _PATIENT = 20_000  # forward steps beyond which Newton's method is tried instead
 _ROUNDING = 1 + 1e-12  # covers the rounding of a norm and a quotient; a sum of n = 1000 terms loses 1e-13
@@ -111,8 +112,10 @@ def equilibrium(
     tol : float
         Wanted bound on the error, in the certificate's norm.
     method : str
-        ``"forward"`` (the certificate's forward step), ``"newton"``, or ``"auto"``: forward where a certificate prescribes
-        it, Newton's method otherwise or where the forward step would need very many iterations.
+        ``"forward"`` (the certificate's forward step: the averaged iteration of a field -x + G(x)), ``"anderson"`` (the
+        same, accelerated), ``"newton"``, or ``"auto"``: forward where a certificate prescribes it, Newton's method
+        otherwise or where the forward step would need very many iterations. Sweeps and splittings need the form
+        x = Phi(A x + v): they are methods of :meth:`dynet.ImplicitNetwork.solve`.
     certificate : Certificate, optional
         What :func:`certify` said of this model; computed when None.
     max_iterations : int
@@ -174,7 +177,11 @@ def equilibrium(
         raise ArgumentError("certificate", certificate, "the result of dn.certify for this model")
     elif certificate.region != "whole space":
         region = read_region(certificate.region).fits(model.n)
-        if method == "forward" or u is not None or not invariance(model, region, certificate.claim, certificate.rate):
+        if (
+            method in ("forward", "anderson")
+            or u is not None
+            or not invariance(model, region, certificate.claim, certificate.rate)
+        ):
             raise ArgumentError("certificate", Shown(f"one on {region}"), "a certificate on the whole space, or one on an "
                                 "invariant region with the model's own input and method='newton'")  # fmt: skip
         method = "newton"
@@ -188,11 +195,11 @@ def equilibrium(
             f"one that is about {model} and passes its check",
         )
     contracting = certificate.contracting and (u is None or any_input(certificate))
-    if method == "forward" and not contracting:
+    if method in ("forward", "anderson") and not contracting:
         raise ArgumentError(
             "method", method, f"'newton': there is no certificate of contraction ({certificate.reason})"
         )
-    if form is not None and (not contracting or method == "newton"):
+    if form is not None and (not contracting or method not in ("auto", "forward")):
         raise ArgumentError("device", device, f"'cpu': forward steps need a contracting field ({certificate.reason})")
     problem = _Problem(model, inputs, certificate if contracting else None, float(tol))
     if form is not None:
@@ -203,12 +210,13 @@ def equilibrium(
             problem, (found.x, error, found.residual, found.iterations, words), False, found.executor, single
         )
     if method != "newton" and contracting:
-        used = "forward"
+        used = "anderson" if method == "anderson" else "forward"
         if method == "auto" and problem.steps_needed(x) > _PATIENT:
             used = "newton"
     else:
         used = "newton"
-    x, iterations, status = (_forward if used == "forward" else _newton)(problem, x, max_iterations)
+    run = {"forward": _forward, "anderson": _anderson, "newton": _newton}[used]
+    x, iterations, status = run(problem, x, max_iterations)
     residual, error = problem.measure(x, np.arange(batch))
     inside = region.contains(x)  # an invariant region holds the equilibrium; the bound is about states in it
     error = np.where(inside, error, np.nan)
@@ -324,6 +332,26 @@ def _forward(problem, x, max_iterations):
             return x, iterations, tuple(status)
         x[active] = fixed_point.advance(block, x[active], p[active], alpha, _CHUNK)
         iterations[active] += _CHUNK
+
+
+def _anderson(problem, x, max_iterations):
+    """Anderson's method on the forward step; the certificate's step where that does harm."""
+    alpha, _ = problem.certificate.step()
+    memory = Anderson(*x.shape)
+    status, iterations = [Status.MAX_ITERATIONS] * len(x), np.zeros(len(x), int)
+    active = np.arange(len(x))
+    while True:
+        good, stuck, finite = problem.verdict(x[active], active)
+        for done, word in ((good, Status.OK), (stuck & ~good, Status.PRECISION), (~finite, Status.NONFINITE)):
+            for row in active[done]:
+                status[row] = word
+        active = active[~(good | stuck | ~finite)]
+        active = active[iterations[active] < max_iterations]
+        if active.size == 0:
+            return x, iterations, tuple(status)
+        step = alpha * problem.model.rhs(0.0, x[active], problem.inputs[active])
+        x[active] = memory.step(active, x[active], x[active] + step, problem.norm.length(step))
+        iterations[active] += 1
 
 
 def _newton(problem, x, max_iterations):

@@ -165,6 +165,7 @@ class Status(enum.IntEnum):
     PRECISION = 6
     EVENT = 8
     STIFF = 9
+    ILL_POSED = 10
 
     @property
     def ok(self):
@@ -196,5 +197,7 @@ _REMEDIES = {
     Status.PRECISION: "rounding in double precision keeps the residual above what tol asks for; the bound that was "
     "reached is returned: raise tol, or scale the model",
     Status.EVENT: "a terminal event ended it",
+    Status.ILL_POSED: "no weights prove that there is exactly one solution (the log norm is not below 1), so nothing that an "
+    "iteration returns can be called solved; make A smaller, or build it with a parametrisation",
     Status.STIFF: "stability, not accuracy, limits the steps: the problem is stiff; use a stiff method, or method='auto'",
 }

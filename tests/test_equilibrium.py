@@ -50,7 +50,7 @@ def test_the_error_bound_holds(seed, kind, activation, tol):
 @given(
     seed=st.integers(0, 10**6),
     norm=st.sampled_from([1, 2, "inf", "diagonal", "full"]),
-    method=st.sampled_from(["forward", "newton"]),
+    method=st.sampled_from(["forward", "anderson", "newton"]),
 )
 def test_the_error_bound_holds_in_every_norm(seed, norm, method):
     random = np.random.default_rng(seed)
