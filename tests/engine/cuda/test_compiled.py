@@ -181,7 +181,7 @@ def test_single_precision_has_no_double_arithmetic_in_the_users_function(tmp_pat
 
     @dn.vector_field(n=2, params={"a": 1.0})
     def mine(t, x, p, dx):
-        dx[0] = 2 * x[1] + 0.5 * np.sin(x[0]) / (1 + x[1] ** 2)
+        dx[0] = 2 * x[1] + 0.5 * np.exp(x[0]) / (1 + x[1] ** 2)
         dx[1] = -p.a * np.tanh(3.0 * x[0]) if x[1] > 0.1 else x[0]
 
     from dynet.engine.cuda.device import module
