@@ -105,7 +105,7 @@ def test_instructions_stand_in_one_module():
     holders = {path.name for path in ROOM.glob("*.py") if re.search(r"InlineAsm|\.sync\.aligned", path.read_text())}
     assert holders == {"ptx.py"}
     importers = {path.name for path in ROOM.glob("*.py")
-                 if re.search(r"^(from|import) numba\.cuda", path.read_text(), re.MULTILINE)}  # fmt: skip
+                 if re.search(r"^ *(from|import) numba\.cuda", path.read_text(), re.MULTILINE)}  # fmt: skip
     assert importers == {"intrinsics.py"}, "everything else asks device.py, when it computes"
 
 
@@ -114,6 +114,15 @@ def test_info_lists_devices(capsys):
 
     assert main(["info"]) == 0
     assert re.search(r"devices\s+cpu; (none \(|cuda:0|the simulator)", capsys.readouterr().out)
+
+
+def test_a_scenario_is_simulated_on_the_device(tmp_path):
+    file = tmp_path / "small.toml"
+    file.write_text('[model]\nkind = "lorenz"\n[simulate]\nt = 0.02\ndt = 0.01\nsave = "last"\nx0 = [1.0, 1.0, 1.0]\n')
+    command = [sys.executable, "-m", "dynet.cli", "run", file, "--out", tmp_path, "--device", "cuda", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=SIMULATED)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'device = "cuda"' in (tmp_path / "small/scenario.toml").read_text()
 
 
 _BARE = """
