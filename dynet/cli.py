@@ -89,14 +89,14 @@ def run(
     dask: Annotated[
         str | None, Parameter(help="Run on a dask cluster that sees the same files: tcp://HOST:8786.")
     ] = None,
-    device: Annotated[str, Parameter(show_default=True, help="Where to compute: cpu.")] = "cpu",
+    device: Annotated[str, Parameter(show_default=True, help="Where to simulate: cpu or cuda.")] = "cpu",
     data: Data = None,
     quiet: Quiet = False,
     json: Json = False,
 ):
     """Run scenarios: certify, simulate, draw; write one folder for each and print where it is."""
     if device != "cpu":
-        raise ArgumentError("--device", device, "cpu: this version of dynet does not compute anywhere else")
+        set = (*set, _on(device))
     if workers < 1:
         raise ArgumentError("--workers", workers, "at least 1")
     from .scenario.many import data_folder, load, outcomes
@@ -125,6 +125,16 @@ def run(
             print(_dumps(outcome["data"]) if json else outcome["folder"], flush=True)
             failed |= not outcome["data"]["passed"]
     return 2 if wrong else int(check and failed)
+
+
+def _on(device):
+    """The change of a scenario that moves its simulation to another device, which is asked whether it is there."""
+    from .engine import cuda
+
+    if device != "cuda":
+        raise ArgumentError("--device", device, "a device", choices=("cpu", "cuda"))
+    cuda.require()
+    return f"simulate.device={device}"
 
 
 def _ahead(scenarios):
@@ -258,9 +268,11 @@ def info(*, json: Json = False):
     import os
 
     from .engine.codegen import cache_folder
+    from .engine.cuda import devices
     from .scenario.running import versions
 
-    found = {**versions(), "processors": os.cpu_count(), "devices": "cpu", "compiled code": str(cache_folder())}
+    found = {**versions(), "processors": os.cpu_count(), "devices": "; ".join(["cpu", *devices()]),
+             "compiled code": str(cache_folder())}  # fmt: skip
     if json:
         print(_dumps(found))
     else:

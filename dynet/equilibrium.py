@@ -200,7 +200,7 @@ def equilibrium(
         raise ArgumentError(
             "method", method, f"'newton': there is no certificate of contraction ({certificate.reason})"
         )
-    if form is not None and (not contracting or method == "newton"):
+    if form is not None and (not contracting or method not in ("auto", "forward")):
         raise ArgumentError("device", device, f"'cpu': forward steps need a contracting field ({certificate.reason})")
     problem = _Problem(model, inputs, certificate if contracting else None, float(tol))
     if form is not None:

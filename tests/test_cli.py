@@ -93,7 +93,7 @@ def test_set_is_checked(change, text, small, capsys, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "text"),
-    [(("--device", "cuda"), "--device='cuda': expected cpu: this version of dynet does not compute anywhere else"),
+    [(("--device", "cpi"), "--device='cpi': expected a device (cpu, cuda); did you mean 'cpu'?"),
      (("--workers", "0"), "--workers=0: expected at least 1"),
      (("--workers", "two"), 'Invalid value for --workers: unable to convert "two" into int. (see dynet --help)'),
      (("--quite",), "Unknown option: --quite. Did you mean --quiet? (see dynet --help)"),

@@ -21,7 +21,7 @@ SKIPPED = {"build", "dist", "runs", "__pycache__"}
 TEXT = {".py", ".md", ".toml", ".cfg", ".cff", ".csv", ".txt", ".graphml", ".edgelist", ".mplstyle", ""}
 
 #: How an importable name is called on the package index, where the two differ.
-DISTRIBUTION = {"flint": "python-flint"}
+DISTRIBUTION = {"flint": "python-flint", "cuda": "numba-cuda"}  # numba-cuda brings the bindings of the driver
 
 
 def files():

@@ -247,7 +247,7 @@ class ImplicitNetwork:
 
         return outputs(self, U, tol)
 
-    def solve(self, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
+    def solve(self, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000, device="cpu", precision=None):
         """The states for inputs, with bounds on their errors; see :func:`dynet.implicit.solve.solve`.
 
         >>> net = ImplicitNetwork.random(2, 4, 1, seed=3)
@@ -257,7 +257,9 @@ class ImplicitNetwork:
         """
         from .solve import solve
 
-        return solve(self, U, tol, method=method, x0=x0, max_iterations=max_iterations)
+        return solve(
+            self, U, tol, method=method, x0=x0, max_iterations=max_iterations, device=device, precision=precision
+        )
 
     def lipschitz(self, p=np.inf):
         """A bound on the Lipschitz constant from inputs to outputs; see :func:`dynet.implicit.bounds.lipschitz`."""

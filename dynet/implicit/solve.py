@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engine import panels, sweeps
+from ..engine import cuda, panels, sweeps
 from ..equilibrium import Equilibrium
 from ..errors import ArgumentError, Status
 from ..fields.base import describe
@@ -36,7 +36,7 @@ _COARSE = 64  # units from which sweeps begin in float32
 _LOOK = 200  # sweeps after which an ill-posed network is given up
 
 
-def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
+def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000, device="cpu", precision=None):
     """The states of a network for a batch of inputs.
 
     Parameters
@@ -51,6 +51,8 @@ def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
     x0 : array_like, shape (n,) or (batch, n), optional
         Where to start; zero when None.
     max_iterations : int
+    device, precision : str
+        ``"cuda"`` computes on a GPU, in ``"float32"`` (the default), ``"float64"``, ``"tf32"`` or ``"bf16"``; not certified.
 
     Returns
     -------
@@ -84,6 +86,10 @@ def solve(net, U, tol=1e-10, *, method="auto", x0=None, max_iterations=100_000):
             raise ArgumentError("x0", describe(x0), f"finite, of shape ({net.n},) or (batch, {net.n})")
         x0 = np.broadcast_to(x0, (len(U), net.n))
     U = np.ascontiguousarray(U, float)
+    if cuda.wanted(device, precision, method=None if method == "auto" else method):
+        from . import device as kernels
+
+        return kernels.solve(net, U, tol, x0, max_iterations, precision, single)
     used, places = choose(net, tol) if method == "auto" else (method, None)
     inject = net._passes("float64").inject(U)
     rescue = method == "auto" and used == "sweep" and net.boxed

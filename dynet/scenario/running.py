@@ -133,6 +133,7 @@ def _simulate(built, settings, progress):
     return simulate(
         built.model, built.x0, settings.t, u=built.u, method=settings.method, rtol=settings.rtol, atol=settings.atol,
         dt=settings.dt, save=settings.save, max_steps=settings.max_steps, progress=progress,
+        device=settings.device, precision=settings.precision,
     )  # fmt: skip
 
 

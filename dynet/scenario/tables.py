@@ -70,6 +70,8 @@ class Simulate(_Table, frozen=True):
     dt: Positive | None = None
     save: int | str | list[float] | None = None
     max_steps: Count = 10_000_000
+    device: str = "cpu"
+    precision: str | None = None
 
 
 class Certify(_Table, frozen=True):

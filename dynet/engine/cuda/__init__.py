@@ -49,8 +49,6 @@ def prepare(task, precision=None):
         raise ArgumentError("device", "cuda", f"'cpu': {task.model} has no form that the device knows (functions with "
                             "constant indices and loops, without inputs; Lur'e fields; networks)")  # fmt: skip
     precision = "float32" if precision is None else precision
-    if precision not in PRECISIONS:
-        raise ArgumentError("precision", precision, "a precision", choices=PRECISIONS)
     if precision in ("tf32", "bf16") and type(form) is not LureForm:
         raise ArgumentError(
             "precision", precision, Shown("'float32' or 'float64': tensor cores serve Lur'e fields alone")
@@ -69,6 +67,8 @@ def wanted(device, precision, **unknown):
         if precision not in (None, "float64"):
             raise ArgumentError("precision", precision, "None or 'float64' on device='cpu'")
         return False
+    if precision not in (None, *PRECISIONS):
+        raise ArgumentError("precision", precision, "a precision", choices=PRECISIONS)
     for name, value in unknown.items():
         if value is not None and value is not False:
             raise ArgumentError(name, Shown("given"), "None on device='cuda', or device='cpu'")
@@ -92,8 +92,6 @@ def lure_form(model, device, precision):
     """The Lur'e form of a model for :func:`settle`, None on the host; raise for what no device computes."""
     if not wanted(device, precision):
         return None
-    if precision not in (None, *PRECISIONS):
-        raise ArgumentError("precision", precision, "a precision", choices=PRECISIONS)
     form = model.form()
     if not isinstance(form, LureForm):
         raise ArgumentError("device", device, f"'cpu': {model} is not a Lur'e field")

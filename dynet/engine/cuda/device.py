@@ -15,11 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import DeviceError
+from ...errors import ArgumentError, DeviceError, Shown
 from .. import codegen
 
 __all__ = [
-    "Buffers", "guarded", "kernel", "launch", "listed", "module", "properties", "require", "simulated", "source_digest",
+    "Buffers", "borrowed", "guarded", "kernel", "launch", "listed", "module", "once", "properties", "require", "simulated",
+    "source_digest",
 ]  # fmt: skip
 
 SHARE = 0.9  # of the free memory that one call may take: the driver and the kernels' own stacks need some
@@ -126,6 +127,11 @@ def launch(function, blocks, threads, shared=0):
     return configured
 
 
+def once(go, timer):
+    """Launch: once, or as often as somebody who measures likes."""
+    return go() if timer is None else timer(go)
+
+
 def _allow(compiled, size):
     from cuda.bindings import driver
 
@@ -180,6 +186,34 @@ def guarded(advice):
         raise
 
 
+def borrowed(name, array, dtype, shape=None):
+    """Raise ArgumentError unless `array` can be used by a kernel as it lies: on the device, contiguous, of this type.
+
+    Any array with ``__cuda_array_interface__`` will do: a detached tensor of PyTorch, an array of CuPy or Numba.
+    """
+    try:
+        facts = getattr(array, "__cuda_array_interface__", None)
+    except (RuntimeError, TypeError) as error:  # PyTorch: a tensor that wants a gradient
+        raise ArgumentError(name, Shown(str(error)), "a tensor without gradient: pass tensor.detach()") from None
+    if facts is None:
+        raise ArgumentError(
+            name, Shown(f"{type(array).__name__} on the host"), "an array on the device, such as tensor.cuda()"
+        )
+    found = np.dtype(facts["typestr"])
+    if found != np.dtype(dtype):
+        raise ArgumentError(
+            name, Shown(f"numbers of type {found}"), f"{np.dtype(dtype)}, such as tensor.to(torch.{np.dtype(dtype)})"
+        )
+    if shape is not None and tuple(facts["shape"]) != tuple(shape):
+        raise ArgumentError(name, Shown(f"shape {tuple(facts['shape'])}"), f"shape {tuple(shape)}")
+    strides, wanted = facts.get("strides"), found.itemsize
+    if strides is not None:
+        for size, stride in zip(facts["shape"][::-1], strides[::-1], strict=True):
+            if size > 1 and stride != wanted:
+                raise ArgumentError(name, Shown(f"strides {tuple(strides)}"), "a contiguous array: tensor.contiguous()")
+            wanted *= size
+
+
 class Buffers:
     """Arrays on the device for one call, counted before the first is made, and freed when the call is over."""
 
@@ -192,7 +226,11 @@ class Buffers:
         self.kept = []
 
     def put(self, array, dtype=None):
-        """A copy on the device."""
+        """A copy on the device; an array that lies there already is checked and used as it is."""
+        if hasattr(array, "__cuda_array_interface__"):
+            borrowed("u", array, dtype)
+            self.kept.append(cuda().as_cuda_array(array))
+            return self.kept[-1]
         array = np.ascontiguousarray(array, dtype)
         if array.size == 0:  # the device knows no empty arrays
             array = np.zeros(tuple(max(1, size) for size in array.shape), array.dtype)

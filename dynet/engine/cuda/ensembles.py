@@ -17,10 +17,10 @@ from ..control import FORCED_LIMIT, N_ATOL, N_DT, N_RTOL, N_T0, N_T1, NUMBERS
 from ..methods import Solution
 from ..tableaus import TABLEAUS
 from . import gather
-from .device import Buffers, guarded, launch, module, properties, simulated
+from .device import Buffers, guarded, launch, module, once, properties, simulated
 from .retype import retyped
 
-__all__ = ["LARGEST", "METHODS", "kernel_source", "prepare"]
+__all__ = ["LARGEST", "METHODS", "integrate", "kernel_source", "prepare"]
 
 LARGEST = 24  # states: with more, stages no longer fit the registers of a thread
 METHODS = ("dopri5", "tsit5", "bs32", "heun", "rk4", "euler")
@@ -241,10 +241,11 @@ def prepare(task, form, precision):
     summary = task.options.get("summary")
     if summary is not None and summary.count:
         raise ArgumentError("summary", Shown("a function"), "states, or distances from states, on device='cuda'")
-    return lambda: _run(task, form, precision)
+    return lambda: integrate(task, form, precision)
 
 
-def _run(task, form, precision):
+def integrate(task, form, precision, timer=None):
+    """Run a checked task; `timer` as in :func:`dynet.engine.cuda.lure.integrate`."""
     tableau = TABLEAUS[task.method]
     adaptive = task.dt is None
     summary = task.options.get("summary")
@@ -272,10 +273,11 @@ def _run(task, form, precision):
             t_stop, accepted = room.empty((batch,), np.float64), room.empty((batch,), np.int64)
             rejected, status = room.empty((batch,), np.int64), room.empty((batch,), np.int32)
             threads = 4 if simulated() else 128
-            launch(built.solve, -(-batch // threads), threads)(
+            given = (
                 y0, p, room.put(task.save), room.put(halves, real), room.put(numbers), np.int64(task.max_steps),
                 room.put(reference, real), np.int32(summary is not None), out, sums, t_stop, accepted, rejected, status,
             )  # fmt: skip
+            once(lambda: launch(built.solve, -(-batch // threads), threads)(*given), timer)
             states = (
                 np.zeros((batch, 0, n)) if summary else out.copy_to_host().transpose(2, 0, 1).astype(float, order="C")
             )

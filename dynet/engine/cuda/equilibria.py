@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import ArgumentError, Shown
-from .device import Buffers, guarded, launch, module, properties, simulated
+from .device import Buffers, guarded, launch, module, once, properties, simulated
 from .fragments import LARGEST, MODES, weights
 from .phi import source
 from .plan import INSIDE
@@ -78,7 +78,8 @@ def rounding(plan, main, x, scale, kind, precision):
     return UNITS[precision] * size
 
 
-def solve(plan, main, side, x0, *, alpha, scale, kind, tol, limit, patience, precision="float32", factor=None):
+def solve(plan, main, side, x0, *, alpha, scale, kind, tol, limit, patience, precision="float32", factor=None,
+          resident=False, timer=None):  # fmt: skip
     """Iterate each row of `x0` until the length of its derivative is at most `tol`.
 
     Parameters
@@ -98,20 +99,26 @@ def solve(plan, main, side, x0, *, alpha, scale, kind, tol, limit, patience, pre
     limit, patience : int
     precision : str
     factor : ndarray, shape (batch, n), optional
+    resident : bool
+        Leave the results on the device, as arrays with ``__cuda_array_interface__``; `main`, `x0` and `factor` may lie there,
+        too, contiguous and in the precision of the states, and are then not copied.
+    timer : callable, optional
+        Called with the function that launches the kernel.
 
     Returns
     -------
     Settled
     """
-    main = np.broadcast_to(main, (len(x0), plan.n)) if factor is not None else np.asarray(main, float)
-    given = (plan, main[:, None], np.asarray(side, float), x0, float(alpha), np.asarray(scale, float), KINDS[kind],
-             float(tol) ** (2 if kind == 2 else 1), int(limit), int(patience), precision, factor)  # fmt: skip
+    if not hasattr(main, "__cuda_array_interface__"):
+        main = np.broadcast_to(main, (len(x0), plan.n)) if factor is not None else np.asarray(main, float)
+    given = (plan, main, np.asarray(side, float), x0, float(alpha), np.asarray(scale, float), KINDS[kind],
+             float(tol) ** (2 if kind == 2 else 1), int(limit), int(patience), precision, factor, resident, timer)  # fmt: skip
     found = None if simulated() else _tensor(*given)
     found = found or _portable(*given)
-    return found._replace(residual=np.sqrt(found.residual)) if kind == 2 else found
+    return found._replace(residual=np.sqrt(found.residual)) if kind == 2 and not resident else found
 
 
-def _tensor(plan, main, side, x0, alpha, scale, kind, tol, limit, patience, precision, factor):
+def _tensor(plan, main, side, x0, alpha, scale, kind, tol, limit, patience, precision, factor, *more):
     n, activation = plan.n, "factor" if factor is not None else plan.activation
     if n > LARGEST or activation not in (*ACTIVATIONS, "factor") or properties.capability() < (8, 0):
         return None
@@ -125,7 +132,7 @@ def _tensor(plan, main, side, x0, alpha, scale, kind, tol, limit, patience, prec
     blocks = min(properties.processors(), -(-tiles // where.warps))
     packed = weights(plan.M, MODES[precision])
     return _launch(built.settle, blocks, 32 * where.warps, where.bytes, packed, plan, main, side, x0, alpha, scale, tol, limit,
-                   patience, precision, factor, f"cuda tensor ({precision})")  # fmt: skip
+                   patience, precision, factor, *more, f"cuda tensor ({precision})")  # fmt: skip
 
 
 def settle_source(n, precision, place, activation, vectors, own, kind, where):
@@ -222,7 +229,7 @@ settle = kernel(settle)
 """
 
 
-def _portable(plan, main, side, x0, alpha, scale, kind, tol, limit, patience, precision, factor):
+def _portable(plan, main, side, x0, alpha, scale, kind, tol, limit, patience, precision, factor, *more):
     real = REAL[precision]
     if real != precision:
         raise ArgumentError("precision", precision, Shown("'float32' or 'float64' here: see docs/cuda.md"))
@@ -233,7 +240,7 @@ def _portable(plan, main, side, x0, alpha, scale, kind, tol, limit, patience, pr
     text = f"N, PLACE, THREADS, KIND, FACTOR = {plan.n}, {plan.place}, {threads}, {kind!r}, {factor is not None}\n"
     built = module(source(plan.activation, real), text, _settle, "settle = kernel(_settle)\n", tag="settle_portable")
     return _launch(built.settle, len(x0), threads, shared, plan.M.T, plan, main, side, x0, alpha, scale, tol, limit, patience,
-                   precision, factor, f"cuda portable ({precision})")  # fmt: skip
+                   precision, factor, *more, f"cuda portable ({precision})")  # fmt: skip
 
 
 def _settle(
@@ -304,7 +311,8 @@ def _settle(
 
 
 def _launch(
-    kernel, blocks, threads, shared, matrix, plan, main, side, x0, alpha, scale, tol, limit, patience, precision, factor, name,
+    kernel, blocks, threads, shared, matrix, plan, main, side, x0, alpha, scale, tol, limit, patience, precision, factor,
+    resident, timer, name,
 ):  # fmt: skip
     batch, n = x0.shape
     real = np.dtype(REAL[precision])
@@ -317,12 +325,18 @@ def _launch(
         try:
             out, residual = room.empty((batch, n), real, np.nan), room.empty((batch,), real, np.nan)
             iterations, status = room.empty((batch,), np.int32), room.empty((batch,), np.int32)
-            launch(kernel, blocks, threads, shared)(
-                room.put(matrix, real), room.put([plan.e, plan.f, plan.g], real), room.put(main, real), room.put(side, real),
-                room.put(np.zeros((1, 1, n)) if factor is None else factor[:, None], real), room.put(x0, real),
-                room.put(scale, real), real.type(alpha), real.type(plan.parameter), real.type(tol), np.int32(limit),
-                np.int32(patience), out, residual, iterations, status,
+            own, scaled = (
+                put.reshape((put.shape[0], 1, n))
+                for put in (room.put(main, real), room.put(np.zeros((1, n)) if factor is None else factor, real))
+            )
+            given = (
+                room.put(matrix, real), room.put([plan.e, plan.f, plan.g], real), own, room.put(side, real), scaled,
+                room.put(x0, real), room.put(scale, real), real.type(alpha), real.type(plan.parameter), real.type(tol),
+                np.int32(limit), np.int32(patience), out, residual, iterations, status,
             )  # fmt: skip
+            once(lambda: launch(kernel, blocks, threads, shared)(*given), timer)
+            if resident:
+                return Settled(out, residual, iterations, status, name)
             return Settled(out.copy_to_host().astype(float), residual.copy_to_host().astype(float),
                            iterations.copy_to_host().astype(np.int64), status.copy_to_host().astype(np.int8), name)  # fmt: skip
         finally:

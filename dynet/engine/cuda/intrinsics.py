@@ -5,28 +5,17 @@ from __future__ import annotations
 import types as plain
 
 from llvmlite import ir
-from numba.cuda import cgutils, types
-from numba.cuda.extending import intrinsic
 
 from .ptx import ABS, FMA, I32, I64, TO_SHARED
 
-__all__ = ["address", "intrinsics"]
-
-
-@intrinsic
-def address(typingctx, array):
-    """Where an array lies in shared memory, a 32-bit number."""
-
-    def generate(context, b, signature, arguments):
-        data = context.make_array(signature.args[0])(context, b, arguments[0]).data
-        return b.call(TO_SHARED, [b.ptrtoint(data, I64)])
-
-    return types.uint32(array), generate
+__all__ = ["intrinsics"]
 
 
 def intrinsics(warp):
     """A namespace of intrinsics for a :class:`~.warp.Warp`.
 
+    ``address(array)``
+        Where an array lies in shared memory, a uint32.
     ``rhs(x, weights, vectors, drive, factor, e, a)``
         The derivative; addresses in shared memory are uint32.
     ``axpy(a, x, y)``, ``axpy_rows(a, x, y)``
@@ -38,6 +27,17 @@ def intrinsics(warp):
     ``norm(d, weights)``
         This lane's share of the weighted length of each row.
     """
+    from numba.cuda import cgutils, types  # here, because only numba-cuda has them
+    from numba.cuda.extending import intrinsic
+
+    @intrinsic
+    def address(typingctx, array):
+        def generate(context, b, signature, arguments):
+            data = context.make_array(signature.args[0])(context, b, arguments[0]).data
+            return b.call(TO_SHARED, [b.ptrtoint(data, I64)])
+
+        return types.uint32(array), generate
+
     number = types.float64 if warp.double else types.float32
     count, rows = warp.size.entries, warp.rows
     state, per_row, flags = (
@@ -109,5 +109,6 @@ def intrinsics(warp):
         return per_row(state, u32), generate
 
     return plain.SimpleNamespace(
+        address=address,
         rhs=rhs, axpy=axpy, axpy_rows=axpy_rows, load=load, store=store, finite=finite, norm=norm
     )  # fmt: skip

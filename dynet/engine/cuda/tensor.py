@@ -48,11 +48,11 @@ HEAD = """
 import math
 from numba import cuda, int32, int64, uint32, {real} as _r
 from dynet.engine.cuda.device import inlined, kernel
-from dynet.engine.cuda.intrinsics import address, intrinsics
+from dynet.engine.cuda.intrinsics import intrinsics
 from dynet.engine.cuda.warp import Warp
 _warp = intrinsics(Warp({n}, {mode!r}, {place}, {activation!r}, {vectors}, {own}, {norm!r}))
 rhs, axpy, axpy_rows, load, store = _warp.rhs, _warp.axpy, _warp.axpy_rows, _warp.load, _warp.store
-finite, norm = _warp.finite, _warp.norm
+finite, norm, address = _warp.finite, _warp.norm, _warp.address
 N, NP, TILES, ROWS, ITEM, WORDS = {n}, {padded}, {tiles}, {rows}, {item}, {words}
 FIRST, EACH, VECTORS, OWN, FRAGMENT = {first}, {each}, {vectors}, {own}, {fragment}
 """

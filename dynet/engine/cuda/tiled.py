@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...errors import ArgumentError
 from . import gather
 from .device import guarded, launch, module, simulated
 from .lure import Arrays, only_tensor, room
@@ -32,15 +33,17 @@ STAGES = {
 def kernels(place, activation, real):
     """``(stage, save, rows and columns of a tile, threads a side)``."""
     side, each, strip = (2, 2, 4) if simulated() else (16, 4, 16)
-    head = f"PLACE, SIDE, EACH, STRIP, TILE = {place}, {side}, {each}, {strip}, {side * each}\n"
+    head = (
+        f"PLACE, SIDE, EACH, STRIP, TILE, WIDE = {place}, {side}, {each}, {strip}, {side * each}, {side * each + 1}\n"
+    )
     built = module(source(activation, real), gather.SOURCE, head, _stage, _save,
                    "stage = kernel(_stage)\nsave = kernel(_save)\n", tag="tiled")  # fmt: skip
     return built.stage, built.save, side * each, side
 
 
 def _stage(M, vectors, main, side, x, y, total, ahead_y, a, weight, ahead, at, opening):
-    left = cuda.shared.array((STRIP, TILE + 1), _r)
-    right = cuda.shared.array((STRIP, TILE + 1), _r)
+    left = cuda.shared.array((STRIP, WIDE), _r)
+    right = cuda.shared.array((STRIP, WIDE), _r)
     batch, n = x.shape
     tx, ty = cuda.threadIdx.x, cuda.threadIdx.y
     row0, column0 = cuda.blockIdx.y * TILE, cuda.blockIdx.x * TILE
@@ -104,7 +107,7 @@ def _save(x, saved, halves, reference, out, sums, status, gathering, closing):
                     status[row] = 1
 
 
-def integrate(call):
+def integrate(call, timer=None):
     """See :func:`dynet.engine.cuda.lure.integrate`."""
     if call.real != call.precision:
         only_tensor(call)
@@ -116,6 +119,8 @@ def integrate(call):
     with guarded(room(call, extra=3)[1]):
         arrays = Arrays(call, call.plan.M, extra=3)
         try:
+            if timer is not None:
+                raise ArgumentError("timer", timer, "None: a run by tiles is many launches")
             x, y = arrays.x0, arrays.buffers.empty((batch, n), real)
             z, total = arrays.buffers.empty((batch, n), real), arrays.buffers.empty((batch, n), real)
             given = (arrays.matrix, arrays.vectors, arrays.main, arrays.side)

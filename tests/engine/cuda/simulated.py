@@ -238,6 +238,21 @@ def layers_and_adjoints(rng):
 
 
 @case
+def implicit_networks(rng):
+    U, found = rng.standard_normal((3, 2)), {}
+    for activation in ("relu", "tanh"):
+        net = dn.ImplicitNetwork.random(2, 4, 1, gamma=0.8, seed=3, activation=activation)
+        host, device = net.solve(U, 1e-10), net.solve(U, 1e-10, device="cuda", precision="float64")
+        single = net.solve(U[0], 1e-4, device="cuda")
+        found[activation] = {
+            "within": bool((net.norm.length(host.x - device.x) <= device.error + host.error).all()),
+            "ok": all(s.ok for s in (*device.status, single.status)), "certified": device.certified,
+            "apart": float(np.abs(single.x - host.x[0]).max()),
+        }  # fmt: skip
+    return found
+
+
+@case
 def wrong_input(rng):
     net, lorenz = dn.models.FiringRate(np.eye(2)), dn.models.Lorenz()
     mine = dn.models.FiringRate(np.eye(2), activation=dn.Activation("mine", lambda z, a: z * 0.5))

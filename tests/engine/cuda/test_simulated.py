@@ -78,6 +78,12 @@ def test_layers_and_their_adjoints(results):
     assert max(found["residual"], found["apart"], found["adjoint"]) <= 1e-12 and found["fewer"]
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_implicit_networks(results, activation):
+    found = results["implicit_networks"][activation]
+    assert found["within"] and found["ok"] and not found["certified"] and found["apart"] <= 2e-4
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
