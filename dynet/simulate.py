@@ -10,8 +10,7 @@ import time
 
 import numpy as np
 
-from .arguments import LEAST_RTOL, METHODS, _lane_data, _method, _positive, _times
-from .certify import bounding
+from .arguments import LEAST_RTOL, METHODS, _lane_data, _method, _positive, _times, check_precision
 from .engine import methods
 from .engine.checkpoint import Checkpoint
 from .engine.interpolant import Interpolant
@@ -45,6 +44,7 @@ def simulate(
     executor=None,
     threads=None,
     progress=None,
+    precision=None,
     certificate=None,
 ):
     r"""Integrate :math:`\dot x = f(t, x, u(t), p)` from one or many initial states.
@@ -98,6 +98,9 @@ def simulate(
     progress : callable or True, optional
         Called a few times a second with the fraction that is done, a float with an attribute ``left``: the seconds that
         the rest will take. True prints it.
+    precision : str, optional
+        ``"float64"``, the default, or ``"float32"``: states of half the size and, for large dense networks, at nearly twice
+        the speed, for the explicit methods with save times; times stay in double precision.
     certificate : Certificate, optional
         What :func:`dynet.certify` said of this model. The trajectory then has an ``error_bound``: how far each saved state
         may be from the true solution, in the certificate's norm; see :class:`Trajectory`.
@@ -134,6 +137,10 @@ def simulate(
         raise ArgumentError(f"x0[{', '.join(map(str, row))}]", float(x0[tuple(row)]), "finite initial states")
     t0, t1, times = _times(t, save)
     name, why = _method(method, dt, rtol)
+    check_precision(precision, name, rtol, {
+        "dense": dense, "events": events, "summary": summary, "callback": callback, "checkpoint": checkpoint,
+        "executor": executor if executor != "block" else None, "certificate": certificate,
+    })  # fmt: skip
     _positive("rtol", rtol, least=LEAST_RTOL)
     _positive("atol", atol)
     if dt is not None:
@@ -141,6 +148,8 @@ def simulate(
     if not isinstance(max_steps, (int, np.integer)) or isinstance(max_steps, bool) or max_steps < 1:
         raise ArgumentError("max_steps", max_steps, "a positive integer")
     if certificate is not None:
+        from .certify import bounding  # a fifth of a second, for those who need it
+
         bounding.check_certificate(certificate, model, params, u)
         if summary is not None or t1 < t0:
             raise ArgumentError(
@@ -162,11 +171,13 @@ def simulate(
         options["events"] = watch.compiled_events(model, happenings, t0, y0[0])
     if wanted:
         options["summary"], places = watch.compiled_summary(model, wanted, t0, y0[0], times.shape[-1])
-    model.block(signal)  # compiled, and kept in the code store
+    precision = precision or "float64"
+    model.block(signal, precision=precision)  # compiled, and kept in the code store
     compiled = time.perf_counter()
     monitor = np.zeros(2)
     task = methods.Task(
-        model, signal, name, y0, p, t0, t1, times, float(rtol), float(atol), dt, int(max_steps), threads, monitor, options
+        model, signal, name, y0, p, t0, t1, times, float(rtol), float(atol), dt, int(max_steps), threads, monitor, options,
+        precision,
     )  # fmt: skip
     work = (lambda: methods.run(task)) if method != "auto" else (lambda: _run_auto(task))
     solution = work() if progress is None else watched(work, monitor, progress)
@@ -179,6 +190,7 @@ def simulate(
         "method": name if change is None else change[0],
         "why": why if change is None else change[1],
         "executor": solution.executor,
+        "precision": precision,
         "rtol": rtol,
         "atol": atol,
         "dt": dt,
@@ -268,7 +280,7 @@ def _options(model, name, executor, dense, events, summary, callback, checkpoint
 def _run_auto(task):
     """Run, and give what is stiff to a stiff method: the solution, and (method, why) where it is not the one planned."""
     watching = set(task.options) - {"scalars", "executor"}
-    if task.dt is not None or "checkpoint" in watching:
+    if task.dt is not None or "checkpoint" in watching or task.precision != "float64":
         return methods.run(task), None
     solution = methods.run(task._replace(options={**task.options, "halt_if_stiff": True}))
     rows = np.flatnonzero(solution.status == Status.STIFF)

@@ -103,8 +103,8 @@ class FunctionField(VectorField):
             off = np.maximum(found.hi.reshape(x.shape) - value, value - found.lo.reshape(x.shape))
         return None if found.failed.any() else np.nextafter(off, np.inf)
 
-    def block(self, signal=None):
-        module = codegen.module(self._source, tag="field")
+    def block(self, signal=None, precision="float64"):
+        module = codegen.module(lanes.source_in(precision, self._source), tag="field")
         if self.inputs and signal is None:
             from .signal import Constant
 
