@@ -180,8 +180,8 @@ class FunctionField(VectorField):
                 f"a function that writes all {self.n} components of dx",
             )
         for i, value in enumerate(out):
-            if isinstance(value, str) or np.ndim(value) != 0:
-                raise ArgumentError(self.name, Shown(f"dx[{i}] = {value!r}"), "one number per component")
+            if isinstance(value, str) or np.ndim(value) != 0 or np.iscomplexobj(value):
+                raise ArgumentError(self.name, Shown(f"dx[{i}] = {value!r}"), "one real number per component")
 
 
 def vector_field(n, params=None, labels=None, inputs=0, input=None):
