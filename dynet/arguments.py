@@ -13,6 +13,7 @@ __all__ = ["LEAST_RTOL", "METHODS", "check_positive", "chosen_method", "lane_dat
 
 METHODS = tuple(methods.METHODS)
 LEAST_RTOL = 1e-13  # ten times the rounding of a step's sums: below it an error estimate is noise
+LEAST_RTOL_SINGLE = 1e-6  # in single precision: the rounding of a step is a tenth of this
 
 
 def save_times(t, save):
@@ -67,6 +68,21 @@ def chosen_method(method, dt, rtol):
     if dt is None and not known.adaptive:
         raise ArgumentError("dt", dt, f"a step: {method} has a fixed step")
     return method, "asked for"
+
+
+def check_precision(precision, method, rtol, wishes):
+    """Refuse a precision that does not exist, and what single precision cannot do; `wishes` by their names."""
+    if precision not in (None, "float64", "float32"):
+        raise ArgumentError("precision", precision, "a precision", choices=("float64", "float32"))
+    if precision != "float32":
+        return
+    if methods.METHODS[method].kind != "explicit":
+        able = [m.name for m in methods.METHODS.values() if m.kind == "explicit"]
+        raise ArgumentError("precision", precision, f"None with method={method!r}; these know it", choices=able)
+    for word, value in wishes.items():
+        if value is not None and value is not False:
+            raise ArgumentError(word, Shown("given"), "None with precision='float32', which keeps save times only")
+    check_positive("rtol", rtol, least=LEAST_RTOL_SINGLE)
 
 
 def check_positive(name, value, least=0.0):

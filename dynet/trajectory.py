@@ -16,7 +16,6 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import ArgumentError, Shown, Status
-from .linalg.norms import Norm
 
 __all__ = ["Occurrences", "Trajectory", "happened"]
 
@@ -88,7 +87,8 @@ class Trajectory:
         self, t, x, *, status, t_stop, labels, stats=None, model=None, steps=None, events=None, summary=None,
         error_bound=None, error_status=None,
     ):  # fmt: skip
-        self.t, self.x = np.asarray(t, dtype=float), np.asarray(x, dtype=float)
+        self.t, self.x = np.asarray(t, dtype=float), np.asarray(x)
+        self.x = self.x if self.x.dtype == np.float32 else self.x.astype(float, copy=False)
         self.status, self.t_stop, self.labels = status, t_stop, tuple(labels)
         self.stats, self.model = dict(stats or {}), model
         self.steps, self.events, self.summary = steps, dict(events or {}), dict(summary or {})
@@ -198,6 +198,8 @@ class Trajectory:
         >>> bool(np.allclose(run.distance(), [[1.0, np.exp(-1)]]))
         True
         """
+        from .linalg.norms import Norm
+
         norm = norm if hasattr(norm, "length") else Norm(2 if norm is None else norm)
         if to is None:
             if self.batch is None or self.batch < 2:

@@ -136,7 +136,7 @@ def test_extras_are_consistent():
 def test_files_that_are_not_python_are_packaged():
     data = setup()["options.package_data"]
     for path in (ROOT / "dynet").rglob("*"):
-        if path.is_file() and path.suffix not in (".py", ".pyc"):
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts:
             package = ".".join(path.parent.relative_to(ROOT).parts)
             assert any(path.match(pattern) for pattern in data.get(package, "").split()), path
     for folder in {path.parent for path in MODULES}:

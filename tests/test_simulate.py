@@ -93,10 +93,13 @@ def test_a_sweep_compiles_nothing_after_its_first_point():
 
     dn.simulate(driven, [0.0, 0.0], 1.0)
     before = len(codegen.loaded())
-    for rate in np.linspace(0.5, 2.0, 20):
-        dn.simulate(driven.replace(rate=rate), [0.0, 0.0], 1.0)
+    rates = np.linspace(0.5, 2.0, 1000)
+    for rate in rates:
+        dn.simulate(driven.replace(rate=rate), [0.0, 0.0], 0.1, save="last")
+    for rate in rates[::50]:
         dn.simulate(driven, [0.0, 0.0], 1.0, u=dn.Sinusoid(rate, 1.0))
-    assert len(codegen.loaded()) == before
+        dn.simulate(driven, [0.0, 0.0], 1.0, params={"rate": rates[:40] + rate})
+    assert len(codegen.loaded()) == before + 1  # of a batch, a second form of the method
 
 
 def test_progress_is_reported_and_ends_in_a_whole():

@@ -58,6 +58,8 @@ class Task(NamedTuple):
         The runner writes the fraction done into ``monitor[0]`` and stops when ``monitor[1]`` is not zero.
     options : dict
         What only some methods know.
+    precision : str
+        ``"float64"`` or ``"float32"``.
     """
 
     model: object
@@ -75,6 +77,7 @@ class Task(NamedTuple):
     threads: int
     monitor: np.ndarray
     options: dict
+    precision: str = "float64"
 
 
 class Solution(NamedTuple):
@@ -151,5 +154,6 @@ def stiff_method(n):
 
 def run(task):
     """Let the method of a :class:`Task` run it."""
-    module = importlib.import_module(f"{__package__}.{METHODS[task.method].module}")
+    name = METHODS[task.method].module if task.precision == "float64" else "single"
+    module = importlib.import_module(f"{__package__}.{name}")
     return module.run(task)

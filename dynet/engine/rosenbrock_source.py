@@ -382,8 +382,7 @@ def _unrolled(method, n, between):
             lines.extend(f"u{i} -= w{i}_{j} * u{j}" for i in range(j))
         add("e = 0.0")
         for i in rows:
-            add(f"d = step * u{i} / (atol + rtol * abs(y{i}))")
-            add("e += d * d")
+            lines += [f"d = step * u{i} / (atol + rtol * abs(y{i}))", "e += d * d"]
         add("error[0] = error[0] if (error[0] >= e) | (e != e) else e")
     add("at[0] = t[0] + step")
     add(f"rhs(at, z, p, reals, ints, work, {last})")

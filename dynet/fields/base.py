@@ -79,7 +79,7 @@ class VectorField:
         """The matrix of derivatives ``d f_i / d x_j`` at one state, shape (n, n)."""
         raise NotImplementedError  # each form has its own
 
-    def block(self, signal=None):
+    def block(self, signal=None, precision="float64"):
         """The compiled right-hand side over blocks, as an engine ``BlockRHS``, with `signal` as its input."""
         raise NotImplementedError  # each form has its own
 

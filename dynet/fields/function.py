@@ -105,8 +105,8 @@ class FunctionField(VectorField):
             off = np.maximum(found.hi.reshape(x.shape) - value, value - found.lo.reshape(x.shape))
         return None if found.failed.any() else np.nextafter(off, np.inf)
 
-    def block(self, signal=None):
-        module = codegen.module(self._source, tag="field")
+    def block(self, signal=None, precision="float64"):
+        module = codegen.module(lanes.source_in(precision, self._source), tag="field")
         if self.inputs and signal is None:
             from .signal import Constant
 
@@ -191,8 +191,8 @@ class FunctionField(VectorField):
                 f"a function that writes all {self.n} components of dx",
             )
         for i, value in enumerate(out):
-            if isinstance(value, str) or np.ndim(value) != 0:
-                raise ArgumentError(self.name, Shown(f"dx[{i}] = {value!r}"), "one number per component")
+            if isinstance(value, str) or np.ndim(value) != 0 or np.iscomplexobj(value):
+                raise ArgumentError(self.name, Shown(f"dx[{i}] = {value!r}"), "one real number per component")
 
 
 def vector_field(n, params=None, labels=None, inputs=0, input=None):

@@ -21,7 +21,7 @@ import numpy as np
 from .. import math as fast
 from ..errors import ArgumentError, Shown
 
-__all__ = ["DECORATOR", "Lanes", "block_source", "helper_source", "helpers_of", "parse"]
+__all__ = ["DECORATOR", "Lanes", "block_source", "helper_source", "helpers_of", "parse", "source_in"]
 
 HEAD = """
 import math
@@ -106,6 +106,15 @@ def block_source(function, shapes, with_input):
     definition.args.args = [ast.arg(a) for a in ("lane", t, x, u, "lane_p", dx)]
     ast.fix_missing_locations(definition)
     return HEAD + "".join(helpers.values()) + DECORATOR + ast.unparse(definition) + "\n" + BLOCK
+
+
+def source_in(precision, source):
+    """The source of a module in ``"float64"``, as it is, or translated to ``"float32"``."""
+    if precision == "float64":
+        return source
+    from ..engine.single import translated
+
+    return translated(source)
 
 
 def helper_source(function, name):

@@ -13,6 +13,8 @@ Davydov, Proskurnikov, Bullo, Non-Euclidean contractivity of recurrent neural ne
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 
 from ..engine import codegen
@@ -124,6 +126,22 @@ class LureField(VectorField):
     def jacobian_pattern(self):
         return lure_pattern(self.E, self.F, self.G)
 
+    def _single_block(self, signal):
+        head = f"from dynet.engine.block import FASTMATH, RHS, flat\n{lanes.HEAD}"
+        head += "from dynet.fields.tiles import FMA, add_dense_single as add_dense\nfrom dynet.fields.kernels import _block\n"
+        head += "ZERO, DIAGONAL, DENSE, SPARSE = range(4)\n"
+        if self.activation.code is None:
+            head += _activation_source(self.activation)
+        else:
+            head += inspect.getsource(getattr(kernels, self.activation.code).py_func).replace(
+                "@_scalar\n", lanes.DECORATOR
+            )
+            head += f"\nphi = {self.activation.code}\n"
+        text = "\n".join(inspect.getsource(f) for f in (kernels.add_product.py_func, kernels.lure_rhs))
+        module = codegen.module(lanes.source_in("float32", head + text + _LURE_CFUNC), tag="lure_f4")
+        block = self.block(signal)
+        return block._replace(function=module.rhs, lanes=block.lanes and tiles.lanes_for(max(self.n, self.units), True))
+
     def jacobian_code(self):
         """The compiled Jacobian.
 
@@ -167,7 +185,9 @@ class LureField(VectorField):
             total = total + product(_absolute(self.D), np.abs(u))
         return 1.001 * (growth * total + product(_absolute(self.F), dphi)) + 1e-300
 
-    def block(self, signal=None):
+    def block(self, signal=None, precision="float64"):
+        if precision != "float64":
+            return self._single_block(signal)
         pieces = [f"from dynet.engine.block import FASTMATH, RHS\nfrom dynet.fields.kernels import *\n{lanes.HEAD}"]
         if self.activation.code is not None:
             pieces.append(f"from dynet.fields.kernels import {self.activation.code} as phi\n")

@@ -26,6 +26,7 @@ from .columns import Seen, derivative, evaluate, watched
 from .facts import Facts
 from .function import _check_params, _on_numpy
 from .graph import coupling_matrix
+from .lanes import source_in
 from .network_form import network_form
 from .patterns import network_pattern
 
@@ -193,8 +194,8 @@ class NetworkField(VectorField):
     def jacobian_pattern(self):
         return None if self.complete else network_pattern(*self.edges, self.nodes, self.dim)
 
-    def block(self, signal=None):
-        module = codegen.module(self._source, tag="network")
+    def block(self, signal=None, precision="float64"):
+        module = codegen.module(source_in(precision, self._source), tag="network")
         separated, M = self._separated, len(self._separated.tables) if self._separated else self.dim
         private = nodes.private_rows(separated, self.complete, self.dim, self.channels)
         groups = -(-self.nodes // nodes.GROUP) * M if separated and self.complete else 0

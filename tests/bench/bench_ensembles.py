@@ -1,16 +1,14 @@
 """Ensembles against other programs that are installed, at the same tolerance and in one process.
 
-Run on a quiet machine, held to one core: ``taskset -c 1 python tests/bench/bench_ensembles.py [start]``. A time is the least
+Run on a quiet machine, held to one core: ``taskset -c 1 python tests/bench/bench_ensembles.py``. A time is the least
 of five repetitions in processor seconds, so that other work on the machine disturbs it little. Peers: scipy always;
-numbalsoda, diffrax, heyoka where they can be imported. With ``start``, also the time of whole processes to a first result.
+diffrax and heyoka where they can be imported; ``bench_peers.py`` has more of them, and more problems.
 
 The limit of the Lorenz problem is the number of floating-point operations of its steps at the speed of a matrix product on
 this core.
 """
 
 import importlib.util
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -205,35 +203,7 @@ def accuracy():
             )
 
 
-def start():
-    """Whole processes, from the interpreter's start to the first result."""
-    dynet_ = """
-import dynet as dn
-@dn.vector_field(n=2, params={"a": 1.5, "b": 1.0, "c": 3.0, "d": 1.0})
-def f(t, x, p, dx):
-    dx[0] = p.a * x[0] - p.b * x[0] * x[1]
-    dx[1] = p.d * x[0] * x[1] - p.c * x[1]
-dn.simulate(f, [10.0, 5.0], 15.0)
-"""
-    scipy_ = """
-import numpy as np
-from scipy.integrate import solve_ivp
-f = lambda t, x: np.array([1.5 * x[0] - x[0] * x[1], x[0] * x[1] - 3.0 * x[1]])
-solve_ivp(f, (0, 15), [10.0, 5.0], rtol=1e-6, atol=1e-9)
-"""
-    print("\nWhole process to a first result, seconds of wall time, least of five")
-    for name, code in (("dynet, model cached", dynet_), ("scipy", scipy_)):
-        times = []
-        for _ in range(REPEATS + 1):
-            begin = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
-            times.append(time.perf_counter() - begin)
-        print(f"{name:<52} {min(times[1:]):10.2f} s")
-
-
 if __name__ == "__main__":
     lorenz()
     parameters()
     accuracy()
-    if "start" in sys.argv:
-        start()

@@ -123,6 +123,22 @@ def _bad(kind):
         @dn.vector_field(n=1)
         def f(t, x, p, dx):
             dx[0] = "a"
+    elif kind == "array":
+
+        @dn.vector_field(n=1)
+        def f(t, x, p, dx):
+            dx[0] = np.array([x[0], 1.0])
+    elif kind == "complex":
+
+        @dn.vector_field(n=1)
+        def f(t, x, p, dx):
+            dx[0] = 1j * x[0]
+    elif kind == "write":
+
+        @dn.vector_field(n=1)
+        def f(t, x, p, dx):
+            dx[0] = x[0]
+            dx[1] = 0.0
     elif kind == "object":
         thing = {"a": 1.0}
 
@@ -135,11 +151,14 @@ def _bad(kind):
     ("kind", "message"),
     [
         ("missing", r"dx\[1\] is never written"),
-        ("beyond", "indices of x and dx below n=2"),
+        ("beyond", r"\(line \d+\): expected indices of x and dx below n=2"),
         ("parameter", "did you mean 'gain'"),
         ("arguments", r"a function of the arguments \(t, x, p, dx\)"),
         ("global", "undefined_name"),
-        ("string", "one number per component"),
+        ("string", "one real number per component"),
+        ("array", "one real number per component"),
+        ("complex", r"dx\[0\] = 0.3j: expected one real number per component"),
+        ("write", r"\(line \d+\): expected indices of x and dx below n=1"),
         ("object", "thing"),
     ],
 )
