@@ -62,7 +62,7 @@ def coherence(
             color = canvas.COLORS[rank if few else rank % 2]
             axes.plot(t, relative[:, i], color=color, linewidth=1.0 if few else 0.5, alpha=1.0 if few else 0.6)
         largest = np.nanmax(np.abs(relative))
-        if largest > 0.5:
+        if largest > math.pi / 2:
             axes.set_ylim(-1.04 * math.pi, 1.04 * math.pi)
             axes.set_yticks([-math.pi, 0, math.pi], [r"$-\pi$", "0", r"$\pi$"])
         axes.set_ylabel("phase $-$ mean (rad)")
