@@ -225,7 +225,7 @@ def test_influence_reaches_the_far_end_of_a_chain():
 def test_the_karate_club_splits_as_it_did():
     task = karate_club()
     net, history = fit_nodes(GraphNetwork.random(task.coupling, 34, 8, 2), task, epochs=60, decay=5e-3)
-    assert accuracy(net, task) >= 30 / 32 and history.accuracy[-1] == 1.0
+    assert accuracy(net, task) >= 28 / 32 and history.accuracy[-1] == 1.0
     again, _ = fit_nodes(GraphNetwork.random(task.coupling, 34, 8, 2), task, epochs=60, decay=5e-3)
     assert np.array_equal(net.W, again.W)
 
