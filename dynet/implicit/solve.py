@@ -32,6 +32,7 @@ _STATUS = {
 _RESCUE = 300  # sweeps after which another method takes over, where the choice is free
 _SLOW = 100  # sweeps, or three for each unit, that are worth another method
 _FACTORED = 400  # units up to which a matrix is factored for each sample
+_ROUGH = 50  # sweeps in float32 at most
 _COARSE = 64  # units from which sweeps begin in float32
 _LOOK = 200  # sweeps after which an ill-posed network is given up
 
@@ -167,11 +168,14 @@ def _run(net, method, inject, x0, goals, most, places):
     """One run of a method to given residuals."""
     passes = net._passes("float64")
     if method == "sweep":
-        start = coarse_start(net, inject, goals) if x0 is None else passes.pad(x0)
+        start, before = None if x0 is None else passes.pad(x0), 0
+        if x0 is None and most > 2 * _ROUGH:
+            start, before = coarse_start(net, inject, goals)
+            most -= _ROUGH + 1
         found = sweeps.run(
             passes._update, passes.panel("A"), passes._data, inject, start, goals=goals, most=most, grain=_grain(net)
         )
-        return np.array(found.x[:, : net.n]), found.residual, found.iterations, found.flags
+        return np.array(found.x[:, : net.n]), found.residual, found.iterations + before, found.flags
     x = np.zeros_like(inject) if x0 is None else passes.pad(x0)
     if method == "gauss-seidel":
         x, *rest = seidel.run(net, inject, x, goals, most, _grain(net), places)
@@ -181,23 +185,23 @@ def _run(net, method, inject, x0, goals, most, places):
 
 
 def coarse_start(net, inject, goals):
-    """States after sweeps in float32, which are twice as fast, as far as float32 goes; None where it does not pay.
+    """States after sweeps in float32, which are twice as fast, and the numbers of sweeps; None where it does not pay.
 
     Whether it pays is a matter of the network, not of the batch: otherwise a sample's bits would depend on its company.
     """
     if net.n < _COARSE or not isinstance(net.A, np.ndarray) or not net.boxed or not units.closed(net.activation):
-        return None
+        return None, 0
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold starts at zero
         passes, n = net._passes("float32"), net.n
         v = np.zeros((len(inject), passes.wide), np.float32)
         v[:, :n] = inject[:, :n]
         size = np.maximum(inject.max(axis=1), -inject.min(axis=1)) / net.weights.min()
         enough = np.minimum(np.maximum(16 * n * 2.0**-24 * size, goals), 1e30).astype(np.float32)
-    found = sweeps.run(passes._update, passes.panel("A"), passes._data, v, goals=enough, most=50, take=True)
+    found = sweeps.run(passes._update, passes.panel("A"), passes._data, v, goals=enough, most=_ROUGH, take=True)
     found.x[found.flags == sweeps.NONFINITE] = 0.0
     x = np.zeros_like(inject)
     x[:, :n] = found.x[:, :n]
-    return x
+    return x, found.iterations + 1
 
 
 def _grain(net):
@@ -280,7 +284,7 @@ def outputs(net, U, tol=None):
         unit = np.finfo(net.dtype).eps / 2
         grain = 4 * unit * (net.n + 8) * max(1.0, _sizes(net)[0])
         inject, goals = passes.inject(np.ascontiguousarray(U, net.dtype)), np.full(len(U), tol * net.rate, net.dtype)
-        start = coarse_start(net, inject, goals) if dtype == "float64" else None
+        start = coarse_start(net, inject, goals)[0] if dtype == "float64" else None
         state = sweeps.run(
             passes._update, passes.panel("A"), passes._data, inject, start, goals=goals, most=100_000, grain=grain
         )

@@ -57,7 +57,7 @@ def forward():
         from dynet.implicit.solve import coarse_start
 
         def states(net=net, passes=passes, inject=inject, goals=goals):
-            start = coarse_start(net, inject, goals)
+            start, _ = coarse_start(net, inject, goals)
             return sweeps.run(passes._update, passes.panel("A"), passes._data, inject, start, goals=goals)
 
         line(f"n={n}, batch {batch}: states, residual 1e-6, float64", best(states), target,

@@ -116,12 +116,13 @@ def test_float32_networks_are_solved_in_float64_and_called_in_float32():
     assert np.allclose(small(U), found.x @ small.C.T.astype(float), atol=1e-4)
 
 
-def test_a_start_is_used_and_the_limit_of_iterations_reported():
-    net = network(7, 12)
+@pytest.mark.parametrize("states", [12, 70])
+def test_a_start_is_used_and_the_limit_of_iterations_reported(states):
+    net = network(7, states)
     U = np.random.default_rng(0).normal(size=(3, 3))
     found = net.solve(U)
     again = net.solve(U, x0=found.x)
-    assert (again.iterations <= 1).all()
+    assert (again.iterations <= 1).all() and (found.iterations > 2).all()
     stopped = net.solve(U, max_iterations=1)
     assert stopped.status[0] is Status.MAX_ITERATIONS
     assert (np.abs((stopped.x - found.x) / net.weights).max(axis=1) <= stopped.error + 1e-9).all()
