@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -202,12 +202,12 @@ class Certificate(Benefits):
             return False
         if self.law is not None and self.kind == "weak":  # 0 is an eigenvalue of every Jacobian
             return lower <= 0 and self.check(exact)
-        floor = renewed(self.floor)
-        if floor is None or self.claim.proves != "contraction" or floor.structure.form != self.claim.structure.form:
+        if self.floor is None or self.norm is None or self.claim.proves != "contraction":
             return False
-        if floor.kind == "rows" and (self.norm is None or floor.p != self.norm.p):
+        if self.floor.kind == "rows" and self.floor.p != self.norm.p or self.floor.kind == "dual" and self.norm.p != 2:
             return False
         try:
+            floor = renewed(replace(self.floor, structure=self.claim.structure))
             return floor.holds(lower, exact)
         except (ValueError, TypeError, AttributeError, OverflowError, np.linalg.LinAlgError):
             return False

@@ -64,7 +64,7 @@ def enclose_network(field, lo, hi, apart=None):
     lo, hi : ndarray, shape (n,)
         Ends of the box; they may be infinite.
     apart : float, optional
-        No two components of the same kind differ by more: for couplings through differences alone.
+        No two components of the same kind differ by more; of no use where the coupling is not one through differences.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def enclose_network(field, lo, hi, apart=None):
     d, nodes = field.dim, field.nodes
     lo, hi = (np.asarray(end, dtype=float).reshape(nodes, d).T for end in (lo, hi))
     rows, columns = field.edges
-    if apart is None:
+    if apart is None or read_differences(field) is None:  # elsewhere x = 0 would not stand for every x
         own, other = (lo[:, rows], hi[:, rows]), (lo[:, columns], hi[:, columns])
         found = _edges(field, own, other)
     else:

@@ -113,6 +113,19 @@ def test_what_is_no_difference_is_not_taken_for_one():
     assert difference_structure(model, {}) is None
 
 
+def saturated(x, y, p, s):
+    s[0] = math.sin(y[0]) - 0.5 * math.sin(x[0])
+
+
+def test_a_coupling_that_is_no_difference_is_bounded_at_every_state_of_the_set():
+    """States may be close to each other and anywhere: the slopes near 0 are not those of the set."""
+    model = dn.models.Network([[0.0, 1.0], [1.0, 0.0]], node=drift, edge=saturated, params={"w": 0.0})
+    lo, hi = network_structure(model, PhaseCohesive(2, 0.1)).hull()
+    for x in np.random.default_rng(0).uniform(-4, 4, (50, 1)) + [0.0, 0.1]:
+        J = np.asarray(model.jacobian(0.0, x))
+        assert np.all(lo.toarray() - 1e-9 <= J) and np.all(J <= hi.toarray() + 1e-9)
+
+
 def test_small_and_empty_networks():
     alone = dn.models.Kuramoto([[0.0]])
     for kind in ("auto", "weak", "semi"):

@@ -133,6 +133,11 @@ def test_forged_floors_are_refused():
     assert not worse.check_lower() and not worse.check_lower(exact=True) and worse.check()
     assert worse.parts()["lower bound"] == "FAILED"
     floor, s = cert.floor, cert.claim.structure
+    other = dn.certify(dn.models.FiringRate(A), "inf")  # a bound for l2 says nothing of l-inf
+    assert other.check_lower() and not dataclasses.replace(other, floor=floor).check_lower()
+    assert not dataclasses.replace(cert, floor=other.floor).check_lower()
+    better = dn.certify(dn.models.FiringRate(np.array(A) - 1.0), 2)  # nor that of another field of this one
+    assert not dataclasses.replace(better, floor=floor, bounds=(cert.bounds[0], math.inf)).check_lower()
     lower = cert.bounds[0]
     for fake in (
         DualFloor(s, floor.slopes + 2.0, floor.Z),
