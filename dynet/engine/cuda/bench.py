@@ -2,7 +2,7 @@
 
 ``python -m dynet.engine.cuda.bench --json FILE`` probes versions and the device, measures the bandwidth of copies and what
 ``mma.sync`` can do at best, compares the kernels with float64 on fresh random data of ragged sizes, and times these problems
-against whatever of PyTorch, CuPy, JAX, diffrax, cubie and Triton is installed (:mod:`.peers`):
+against whatever of PyTorch, CuPy, JAX and diffrax is installed (:mod:`.peers`):
 
 == =========================================================================================================
 A  Euler, n = 100, a million trajectories, 100 steps, end states; float32 grade; A' the same in tf32
@@ -118,16 +118,23 @@ def _versions(scale, start):
 
 
 def _machine(scale, start):
-    """Bandwidth of a copy, and the rate of products that stay in registers, in each short type."""
-    from .device import cuda, properties
+    """Bandwidth of a copy; the rate of ``mma.sync`` alone, and within a long run of a small field."""
+    from . import tensor
+    from .device import cuda, launch, properties
 
     size = int(2**28 * min(1.0, scale * 10))
     a, b = cuda().device_array(size, np.float32), cuda().device_array(size, np.float32)
     found = {"copy_TB_s": 8e-9 * size / timed(lambda: b.copy_to_device(a)), "processors": properties.processors()}
+    blocks = 4 * properties.processors()
     for precision in ("tf32", "bf16", "float64"):
+        kernel, work = tensor.burner(precision)
+        real = np.float64 if precision == "float64" else np.float32
+        x, turns = cuda().to_device(np.full((16 * 8 * blocks, 64), 1e-3, real)), 20_000
+        milliseconds = timed(lambda: launch(kernel, blocks, 256)(x, np.int32(turns)))  # noqa: B023  (called at once)
+        found[f"mma_{precision}_TFLOP_s"] = 1e-9 * work * 8 * blocks * turns / milliseconds
         steps, batch = 2000, 16 * 8 * properties.processors()
         milliseconds = _lure(64, batch, steps, "euler", precision, activation="identity")["milliseconds"]
-        found[f"mma_{precision}_TFLOP_s"] = 2e-9 * 64 * 64 * batch * steps / milliseconds
+        found[f"integrator_{precision}_TFLOP_s"] = 2e-9 * 64 * 64 * batch * steps / milliseconds
     return found
 
 

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -121,8 +122,10 @@ def inlined(function):
 
 def launch(function, blocks, threads, shared=0):
     """A kernel with its grid; more than 48 KiB of shared memory must be asked for, which Numba does not do."""
-    configured = function[blocks, threads, 0, shared]
-    if shared > 48 * 1024 and not simulated():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a small grid is no mistake: a batch may be small
+        configured = function[blocks, threads, 0, shared]
+    if shared > 48 * 1024 and not simulated() and not configured.pre_launch_callbacks:  # Numba keeps configurations
         configured.pre_launch_callbacks.append(lambda compiled, _: _allow(compiled, shared))
     return configured
 

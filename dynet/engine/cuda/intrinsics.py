@@ -24,6 +24,8 @@ def intrinsics(warp):
         Between a lane and an array of shape (batch, n), or (batch, k, n) at place `slot`.
     ``finite(x)``
         1 for each row that a lane holds whose entries are finite.
+    ``burn(x)``
+        Products of registers, to measure them.
     ``norm(d, weights)``
         This lane's share of the weighted length of each row.
     """
@@ -102,6 +104,13 @@ def intrinsics(warp):
         return flags(state), generate
 
     @intrinsic
+    def burn(typingctx, x):
+        def generate(context, b, signature, given):
+            return cgutils.pack_array(b, warp.burn(b, parts(b, given[0])))
+
+        return state(state), generate
+
+    @intrinsic
     def norm(typingctx, d, weights):
         def generate(context, b, signature, given):
             return cgutils.pack_array(b, warp.norm(b, parts(b, given[0]), given[1]))
@@ -110,5 +119,6 @@ def intrinsics(warp):
 
     return plain.SimpleNamespace(
         address=address,
+        burn=burn,
         rhs=rhs, axpy=axpy, axpy_rows=axpy_rows, load=load, store=store, finite=finite, norm=norm
     )  # fmt: skip

@@ -132,7 +132,7 @@ def room(call, extra=0):
 class Arrays:
     """What every kernel gets, on the device, in the order of its arguments."""
 
-    def __init__(self, call, matrix, extra=0):
+    def __init__(self, call, matrix, extra=0, poison=False):
         real, (batch, n) = call.real, call.x0.shape
         needed, words = room(call, extra)
         self.buffers = put = Buffers(needed, words)
@@ -143,7 +143,7 @@ class Arrays:
         self.marks, self.halves = put.put(call.marks, np.int32), put.put(call.halves, real)
         self.reference = put.put(call.reference, real)
         k = 1 if call.gathering else len(call.marks)  # summaries on tensor cores go through one snapshot
-        self.out = put.empty((batch, k, n), real)
+        self.out = put.empty((batch, k, n), real, np.nan if poison else None)  # to see what was not written
         q = n + len(call.reference)
         self.sums = put.empty((batch if call.gathering else 1, 4, q), real)
         self.status = put.empty((batch,), np.int32, fill=0)
@@ -171,7 +171,7 @@ def _portable(call, timer):
 def _launch(call, matrix, solve, blocks, threads, shared, name, timer):
     real = np.dtype(call.real).type
     with guarded(room(call)[1]):
-        arrays = Arrays(call, matrix)
+        arrays = Arrays(call, matrix, poison=timer is not None)
         try:
             given = (
                 arrays.matrix, arrays.vectors, arrays.main, arrays.side, arrays.x0, real(call.plan.parameter),

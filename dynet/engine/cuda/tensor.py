@@ -16,7 +16,7 @@ from .device import module, properties
 from .fragments import LARGEST, MODES, Sizes
 from .plan import METHODS
 
-__all__ = ["HEAD", "fits", "integrator", "layout"]
+__all__ = ["HEAD", "burner", "fits", "integrator", "layout"]
 
 
 class layout:  # noqa: N801
@@ -97,6 +97,25 @@ def integrator(call):
     tiles = -(-len(call.x0) // where.size.rows)
     blocks = min(properties.processors(), -(-tiles // where.warps))
     return built.solve, blocks, 32 * where.warps, where.bytes
+
+
+def burner(precision):
+    """``(kernel, floating-point operations of a warp in one turn)``: ``kernel(x0, turns)`` measures the instruction alone."""
+    mode = MODES[precision]
+    where = layout(64, mode, 0, 0, 227 * 1024)
+    text = head(64, precision, 0, "identity", 0, 0, "inf", where) + "burn = _warp.burn\n"
+    built = module(text, _burning, "burning = kernel(_burning)\n", tag="burner")
+    depth, rows = {"tf32": (8, 16), "bf16": (16, 16), "dmma": (4, 8)}[mode]
+    return built.burning, 2 * rows * 8 * depth * where.size.tiles
+
+
+def _burning(x0, turns):
+    row = int64((cuda.blockIdx.x * cuda.blockDim.x + cuda.threadIdx.x) >> 5) * ROWS + ((cuda.threadIdx.x & 31) >> 2)
+    column = int64((cuda.threadIdx.x & 3) * 2)
+    x = load(x0, row, column)
+    for _ in range(turns):
+        x = burn(x)
+    store(x0, int64(0), row, column, x)
 
 
 def _named(function):

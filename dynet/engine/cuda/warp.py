@@ -157,6 +157,20 @@ class Warp:
                         multiply(q, MMA_TF32, a[0], w[bs])
         return [b.fadd(u, v) for u, v in zip(*chains, strict=True)]
 
+    def burn(self, b, x):
+        """One product into each tile of the state, all operands in registers: what the instruction can do at best."""
+        each = self.size.each
+        if self.double:
+            instruction, operands = MMA_F64, [x[0], x[1]]
+        else:
+            instruction = MMA_BF16 if self.mode == "bf16" else MMA_TF32
+            operands = [b.bitcast(v, I32) for v in (*x[:4], x[0], x[1])]
+        out = []
+        for j in range(self.size.tiles):
+            result = b.call(instruction, [*operands, *x[each * j : each * (j + 1)]])
+            out += [b.extract_value(result, i) for i in range(each)]
+        return out
+
     def norm(self, b, d, weights):
         num = Numbers(b, self.t, False)
         found = [num(0.0)] * self.rows
