@@ -6,6 +6,7 @@ import pytest
 
 import dynet as dn
 from dynet.errors import ArgumentError
+from dynet.fields.activation import Activation
 
 RNG = np.random.default_rng(5)
 
@@ -26,7 +27,7 @@ FIELDS = {
     "hopfield": (dn.models.Hopfield(RNG.normal(0, 0.3, (9, 9)), activation="logistic"), {}),
     "sparse": (dn.models.FiringRate(nx.random_regular_graph(3, 30, seed=1), weight=0.3, activation="softplus"), {}),
     "user": (
-        dn.models.FiringRate(RNG.normal(0, 0.3, (3, 3)), activation=dn.fields.activation.Activation("own", own)),
+        dn.models.FiringRate(RNG.normal(0, 0.3, (3, 3)), activation=Activation("own", own)),
         {},
     ),
     "network": (dn.models.Kuramoto(nx.random_regular_graph(4, 20, seed=1), np.linspace(-1, 1, 20), weight=0.3), {}),
