@@ -46,7 +46,8 @@ def test_attacks_stay_in_their_box(kind, attack_kind, seed, eps):
 def test_certificates_are_never_contradicted(kind, seed, eps, certificate):
     net = network(seed % 7, kind)
     U, labels = samples(net, seed, count=20)
-    bound = margins(net, U, labels, eps, certificate)
+    # the states behind an output are found to 1e-8: what is measured may be that much below what is true, and proven
+    bound = margins(net, U, labels, eps, certificate) - 1e-7
     for k, name in enumerate(ATTACKS):
         V = attack(net, U, labels, eps, name, steps=10, restarts=3, seed=seed + k)
         assert (_margin(net, V, labels) >= bound).all()

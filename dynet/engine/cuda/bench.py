@@ -156,7 +156,7 @@ def _lure(n, batch, steps, method, precision, activation="tanh", every=None):
     call = Call(plan, method, precision, x0, u[None, None], np.zeros((1, 1, n)), dt, dt, steps, marks, np.zeros(len(marks)),
                 np.zeros((0, len(marks), n)), False)  # fmt: skip
     clock = Clock()
-    x, _, failed, name = integrate(call, clock)
+    x, _, failed, name = integrate(call, clock if n <= 128 else None)  # larger ones may be many launches
     exact = reference(plan, x0[:64].astype(float), u, dt, steps, method)
     error = np.linalg.norm(x[:64, -1] - exact) / np.linalg.norm(exact)
     return {"milliseconds": clock.milliseconds, "cold_s": clock.cold, "error": error, "kernel": name,
