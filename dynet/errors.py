@@ -194,7 +194,7 @@ _REMEDIES = {
     "the right-hand side there, or use a stiff method",
     Status.INTERRUPTED: "stopped on request before the end; the part that was computed is kept",
     Status.MAX_ITERATIONS: "the iteration limit was reached before the tolerance; raise max_iterations or tol",
-    Status.PRECISION: "rounding in double precision keeps the residual above what tol asks for; the bound that was "
+    Status.PRECISION: "rounding keeps the residual above what tol asks for; the bound that was "
     "reached is returned: raise tol, or scale the model",
     Status.EVENT: "a terminal event ended it",
     Status.ILL_POSED: "no weights prove that there is exactly one solution (the log norm is not below 1), so nothing that an "
