@@ -13,7 +13,10 @@ _BRIDGES = {
     "torch": ["dynet/implicit/torch.py", "docs/bridges.md"],
     "jax": ["dynet/implicit/jax.py", "docs/bridges.md"],
 }
-collect_ignore = [path for name, paths in _BRIDGES.items() if importlib.util.find_spec(name) is None for path in paths]
+_PROGRAMS = ["tests/engine/cuda/simulated.py", "tests/engine/cuda/offline.py"]  # they set the process up for themselves
+collect_ignore = _PROGRAMS + [
+    path for name, paths in _BRIDGES.items() if importlib.util.find_spec(name) is None for path in paths
+]
 
 
 def pytest_addoption(parser):

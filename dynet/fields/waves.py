@@ -109,9 +109,10 @@ signal = cfunc(SIGNAL, cache=True, fastmath=FASTMATH, error_model="numpy")({name
 
 
 @functools.cache
-def compiled(kind):
+def compiled(kind, precision="float64"):
     """The address of the compiled function of a kind of signal."""
     head = _HEAD if kind == "noise" else _HEAD.replace("from dynet.fields.noise import gauss\n", "")
+    head = head if precision == "float64" else head.replace("import SIGNAL\n", "import SIGNAL_SINGLE as SIGNAL\n")
     return address(codegen.module(head, _KINDS[kind], _LAST.format(name=kind), tag="signal").signal)
 
 
