@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import expm
 
 import dynet as dn
 
@@ -67,6 +68,11 @@ MAKERS = {
     "firing_rate": (lambda r: M.FiringRate(r.normal(size=(N, N)) / 2, leak=1 + r.random(N)), (-2, 2), None),
     "persidskii": (lambda r: M.Persidskii(competing(r), activation="leaky_relu(0.5)"), (-2, 2), None),
     "linear_minus_monotone": (lambda r: M.LinearMinusMonotone(competing(r), activation="relu"), (-2, 2), None),
+    "implicit_graph": (
+        lambda r: M.ImplicitGraph(weights(r), [[0.1, -0.2], [0.1, 0.1]], bias=r.random()),
+        (-2, 2),
+        None,
+    ),
 }
 
 
@@ -97,6 +103,21 @@ def test_trajectories_separate_no_faster_than_the_certificate_allows(kind, seed)
         bound = distance[0] * np.exp(c.osLip * run.t) * (1 + 1e-6) + 1e-7
         assert np.all((distance <= bound)[inside]), (kind, p)
     assert claims or "unbounded" in c.reason or "declares no slopes" in c.reason, c.reason
+
+
+@settings(max_examples=3)
+@given(st.integers(0, 2**32 - 1))
+def test_learning_networks_separate_no_faster_than_their_gain_matrix_allows(seed):
+    rng = np.random.default_rng(seed)
+    model = M.Hebbian(2 * rng.random((2, 2)) - 1, leak=3.0 + rng.random(), forgetting=2.0 + rng.random())
+    low, high = (np.nan_to_num(end, posinf=2.0, neginf=-2.0) for end in model.facts.invariant)
+    x0 = low + (high - low) * rng.random((2, model.n))
+    run = dn.simulate(model, x0, 2.0, method="dopri5", rtol=1e-9, atol=1e-11, save=21)
+    apart = np.abs(run.x[0] - run.x[1])
+    apart = np.stack([apart[:, :2].max(axis=1), apart[:, 2:].max(axis=1)])  # potentials, weights
+    allowed = np.stack([expm(model.gain_matrix() * t) @ apart[:, 0] for t in run.t], axis=1)
+    assert (apart <= allowed * (1 + 1e-6) + 1e-8).all()
+    assert (run.x[:, :, 2:] >= low[2:] - 1e-9).all() and (run.x[:, :, 2:] <= high[2:] + 1e-9).all()
 
 
 @settings(max_examples=5)
