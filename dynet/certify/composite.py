@@ -250,8 +250,9 @@ def _holds_as_matrices(bound, links, source, target, exact):
         whole = [list(row) for row in Fraction(bound) ** 2 * P - A.T @ Q @ A]
         parts = ([list(row) for row in M] for M in (P, Q))
         return all(map(is_positive_definite_exact, parts)) and is_positive_definite_exact(whole)
-    if not np.abs(A).max(initial=0) < _LARGE:
-        return False
+    sizes = np.abs(A[A != 0])
+    if not _SMALL <= bound <= _LARGE or not np.all((sizes >= _SMALL) & (sizes <= _LARGE)):
+        return False  # a square of the bound that underflows is off by as much as itself
     S = bound * bound * P - A.T @ Q @ A
     moduli = np.abs(A)
     size = bound * bound * np.abs(P).sum(axis=1) + moduli.T @ (np.abs(Q) @ moduli.sum(axis=1))

@@ -78,11 +78,12 @@ def length_up(norm, size):
         return np.nextafter(size / weights, math.inf).max(axis=-1)
     many = 1 + 4 * (np.shape(size)[-1] + 8) * 2.0**-53
     if norm.p == 1:
-        return np.nextafter((size * weights).sum(axis=-1) * many, math.inf)
+        return np.nextafter((size * weights).sum(axis=-1) * many, math.inf) + 1e-300
+    least = 1e-150 * math.sqrt(max(1.0, float(np.abs(weights).max())))  # squares underflow before they are weighted
     if weights.ndim == 1:
-        return np.nextafter(np.sqrt((size * size * weights).sum(axis=-1)) * many, math.inf) + 1e-150
+        return np.nextafter(np.sqrt((size * size * weights).sum(axis=-1)) * many, math.inf) + least
     square = ((size @ np.abs(weights)) * size).sum(axis=-1)
-    return np.nextafter(np.sqrt(square) * many, math.inf) + 1e-150
+    return np.nextafter(np.sqrt(square) * many, math.inf) + least
 
 
 def _same(first, second, n):

@@ -125,6 +125,8 @@ def synchronisation(W, dynamics, norm=None, *, inner=None):
         found = Synchronisation(float(add_down(connection, -osLip)), "spectral", connection, osLip,
                                 "the distance to consensus decays: connectivity exceeds what one system adds")  # fmt: skip
     if found.rate > 0:
+        if (region := _region(dynamics)) != "whole space":
+            found = found._replace(reason=f"{found.reason}; {region}")
         return found._replace(certificate=_certificate(W, dynamics, found, norm))
     return found._replace(reason=f"not shown: the coupling contributes {found.coupling:.6g}, and one system takes {osLip:.6g}; "
                           f"weights larger by a factor above {osLip / found.coupling if found.coupling > 0 else math.inf:.4g} "
@@ -220,11 +222,19 @@ def _with_inner(W, dynamics, norm, inner, connection):
     )
 
 
-def _certified(name, claim, b, reason):
+def _certified(name, claim, b, reason, region="whole space"):
     """The certificate of a claim of synchronisation, or None where it does not hold."""
     if not (b < 0 and claim.holds(b)):
         return None
-    return Certificate("certified", "semi", -b, claim.norm(), (-math.inf, b), reason, model=name, claim=claim)
+    return Certificate("certified", "semi", -b, claim.norm(), (-math.inf, b), reason, region, name, claim)
+
+
+def _region(dynamics):
+    """Where the systems must stay: the region of a certificate of one system, as that of all of them."""
+    place = dynamics.region if isinstance(dynamics, Certificate) else "whole space"
+    if place == "whole space":
+        return place
+    return f"each system in {place.partition(' (')[0]} (local: not shown to be invariant)"
 
 
 def _certificate(W, dynamics, found, norm):
@@ -250,7 +260,7 @@ def _certificate(W, dynamics, found, norm):
         claim = SpectralClaim(structure, weights, np.array([found.coupling]))
     else:
         claim = ErgodicClaim(structure, norm.p, weights, np.array([found.osLip]))
-    return _certified(name, claim, claim.least(), found.reason)
+    return _certified(name, claim, claim.least(), found.reason, _region(dynamics))
 
 
 def _dense(W):

@@ -83,7 +83,7 @@ def state_gain(net, B=None):
     X = np.maximum(X, 0.0)
     terms = net.n + 8
     back = (off @ X) * rows.reach[:, None]
-    miss = np.abs(right + back - X) + 2 * terms * UNIT * (right + back + X) + 1e-290
+    miss = np.abs(right + back - X) + 2 * terms * UNIT * (right + back + X) + 1e-290 * (1 + rows.reach[:, None])
     share = (miss / net.weights[:, None]).max(axis=0) / add_down(1.0, -rows.factor) * _UP
     return (X + net.weights[:, None] * share) * _UP
 
@@ -122,19 +122,21 @@ def lipschitz(net, p=np.inf):
     if p in ("inf", np.inf):
         C = _dense(abs(net.exact("C")))
         rows = wellposed.row_sums(C, net.weights)
-        return float(rows.max(initial=0.0) * state_lipschitz(net) * _UP)
+        return float(rows.max(initial=0.0) * state_lipschitz(net) * _UP) + 1e-290
     if p not in (1, 2, "1", "2"):
         raise ArgumentError("p", p, "the order of a norm", choices=(1, 2, np.inf))
     if not net.boxed and net.quadratic is not None and int(p) == 2:
         sizes = [_spectral(_dense(net.exact(name))) for name in "BC"]
-        return float(sizes[0] * sizes[1] / net.rate * _UP)
+        return float(sizes[0] * sizes[1] / net.rate * _UP) + (1e-290 if min(sizes) > 0 else 0.0)
     G = gain(net)
     if not np.isfinite(G).all() or not G.size:
         return float(np.inf if G.size else 0.0)
+    largest = float(G.max())  # squares of what remains neither overflow nor vanish all together
+    G = G / largest
     columns, rows = G.sum(axis=0).max(), G.sum(axis=1).max()
     growth = 1 + 4 * (max(G.shape) + 4) * UNIT
     if int(p) == 1:
-        return float(columns * growth)
+        return float(columns * growth * largest * _UP)
     bound = np.sqrt(columns * rows) * growth
     v = np.ones(G.shape[1])
     for _ in range(100):  # the quotients of any positive vector bound the spectral radius of G'G
@@ -144,13 +146,13 @@ def lipschitz(net, p=np.inf):
         if not w.max() > 0:
             break
         v = np.maximum(w / w.max(), 1e-12)
-    return float(bound * _UP)
+    return float(bound * largest * _UP)
 
 
 def _spectral(M):
     """An upper bound on the spectral norm of a matrix."""
     M = np.abs(M) if M.size == 0 else M
-    rough = np.sqrt(np.abs(M).sum(axis=0).max(initial=0.0) * np.abs(M).sum(axis=1).max(initial=0.0))
+    rough = np.sqrt(np.abs(M).sum(axis=0).max(initial=0.0)) * np.sqrt(np.abs(M).sum(axis=1).max(initial=0.0))
     growth = 1 + 8 * (max(M.shape) + 8) * UNIT
     sharp = rough if 0 in M.shape else np.linalg.norm(M, 2) * (1 + 1e-9)
     gram = M @ M.T if M.shape[0] <= M.shape[1] else M.T @ M

@@ -33,7 +33,7 @@ from ..equilibrium import Equilibrium
 from ..errors import ArgumentError, Shown, Status
 from ..fields.base import describe
 from ..linalg.norms import Norm
-from .layers import Affine, Dense, Dropout, Layer
+from .layers import Affine, Dense, Dropout, Layer, least_rounding
 from .triangular import BlockTriangular
 
 __all__ = ["FeedforwardNetwork"]
@@ -201,7 +201,7 @@ class FeedforwardNetwork:
             bias = growth * np.abs(layer.shifted(np.zeros(block.shape))) + _underflow(layer, x.dtype)
             z = layer.shifted(layer.product(x))
             x = layer.activate(z)
-            e = ((inner + bias) * layer.slope + layer.activation_error(z, x)) * (1 + 1e-9) + 1e-290
+            e = ((inner + bias) * layer.slope + layer.activation_error(z, x)) * (1 + 1e-9) + least_rounding(x.dtype)
             states.append(x)
             bounds.append(e)
         return states, bounds
@@ -284,7 +284,8 @@ class FeedforwardNetwork:
         margin = np.nextafter(own[:, None] - y.astype(float), -np.inf) - lost
         margin = np.nextafter(margin, -np.inf)
         margin[rows, labels] = np.inf
-        return margin.min(axis=1)
+        known = np.all([np.isfinite(v.reshape(len(v), -1)).all(axis=1) for v in (*states, *errors)], axis=0)
+        return np.where(known, margin.min(axis=1), -np.inf)  # an overflow on the way may have any true value
 
     def certify(self, U, labels, eps):
         """Whether each sample is proven to keep its label for all inputs within `eps`; shape (batch,)."""

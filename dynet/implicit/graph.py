@@ -290,7 +290,8 @@ class GraphNetwork:
         K, absolute = self.coupling, np.abs(X)
         degree = int(np.diff(K.indptr).max(initial=0)) if hasattr(K, "indptr") else K.shape[1]
         growth = gamma(degree + self.states + self.inputs + 8)
-        size = abs(K) @ absolute @ np.abs(self.W).T + np.abs(U) @ np.abs(self.B).T + np.abs(self.b)
+        # products with K that underflow are multiplied by W
+        size = (abs(K) @ absolute + 1e-290) @ np.abs(self.W).T + np.abs(U) @ np.abs(self.B).T + np.abs(self.b)
         slope = max(abs(s) for s in self.activation.slopes)
         bound = slope * growth * size + 4 * UNIT * (absolute + np.abs(value)) + 1e-290
         if self.activation.name not in _EASY:

@@ -93,7 +93,9 @@ class Affine(Layer):
         """Bound on the rounding error of :meth:`activate`: none where it only selects, otherwise as for Lur'e fields."""
         if self.activation.name in ("relu", "identity", "hard_tanh"):
             return 0.0
-        return 32 * np.finfo(value.dtype).eps / 2 * (np.abs(z).astype(float) + np.abs(value)) + 1e-300
+        return 32 * np.finfo(value.dtype).eps / 2 * (np.abs(z).astype(float) + np.abs(value)) + least_rounding(
+            value.dtype
+        )
 
 
 class Dense(Affine):
@@ -168,7 +170,7 @@ class ResponseNormalisation(Layer):
     size : int
         Channels in a window, odd.
     k, alpha, beta : float
-        `k` is positive, the others are not negative.
+        Between 1e-10 and 1e10; the last two may be 0.
 
     Raises
     ------
@@ -186,10 +188,9 @@ class ResponseNormalisation(Layer):
         if not isinstance(size, (int, np.integer)) or size < 1 or size % 2 == 0:
             raise ArgumentError("size", size, "an odd number of channels")
         for name, value in (("k", k), ("alpha", alpha), ("beta", beta)):
-            if not (np.isscalar(value) and np.isfinite(value) and value >= 0) or (name == "k" and value == 0):
-                raise ArgumentError(
-                    name, value, "a positive number" if name == "k" else "a number that is not negative"
-                )
+            zero = value == 0 and name != "k"
+            if not (np.isscalar(value) and (zero or 1e-10 <= value <= 1e10)):  # beyond, single precision underflows
+                raise ArgumentError(name, value, f"a number from 1e-10 to 1e10{'' if name == 'k' else ', or 0'}")
         self.size, self.k, self.alpha, self.beta = int(size), float(k), float(alpha), float(beta)
 
     def output_shape(self, shape):
@@ -202,6 +203,7 @@ class ResponseNormalisation(Layer):
         total = self._window_sum(a * a)
         total *= a.dtype.type(self.alpha)
         total += a.dtype.type(self.k)
+        total[~np.isfinite(total)] = np.nan  # a square that overflows says nothing of the quotient
         return a * np.power(total, a.dtype.type(-self.beta))
 
     def spread(self, r):
@@ -212,7 +214,9 @@ class ResponseNormalisation(Layer):
 
     def rounding(self, value):
         """Bound on the rounding error of :meth:`apply`."""
-        return (self.size + 64) * np.finfo(value.dtype).eps * (1 + self.beta) * np.abs(value).astype(float) + 1e-290
+        return (self.size + 64) * np.finfo(value.dtype).eps * (1 + self.beta) * np.abs(value).astype(
+            float
+        ) + least_rounding(value.dtype)
 
     def _window_sum(self, a):
         total, channels = a.copy(), a.shape[1]
@@ -258,7 +262,7 @@ class Dropout(Layer):
 
     def rounding(self, value):
         """Bound on the rounding error of :meth:`apply`."""
-        return 2 * np.finfo(value.dtype).eps * np.abs(value).astype(float) + 1e-290
+        return 2 * np.finfo(value.dtype).eps * np.abs(value).astype(float) + least_rounding(value.dtype)
 
     def __repr__(self):
         return f"Dropout({self.rate:g})"
@@ -273,6 +277,11 @@ def tiled_product(x, matrix):
         tile[: len(rows)] = rows
         out[start : start + _TILE] = (tile @ matrix)[: len(rows)]
     return out
+
+
+def least_rounding(dtype):
+    """What roundings of results too small for their relative error to say anything can come to."""
+    return max(64 * float(np.finfo(dtype).smallest_subnormal), 1e-290)
 
 
 def rounded_up(total, terms):

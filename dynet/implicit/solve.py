@@ -233,7 +233,8 @@ def hidden_rounding(net, U, size):
     terms = by_state * size + by_input * np.maximum(U.max(axis=1, initial=0.0), -U.min(axis=1, initial=0.0)) + by_bias
     slope = max(abs(s) for s in net.activation.slopes)
     growth = gamma(net.n + net.inputs + 8)
-    return 1.001 * (slope * growth * terms + 32 * UNIT * (2 * size + terms)) + 1e-290
+    least = 1e-290 * max(1.0, slope) / min(1.0, float(net.weights.min()))  # what underflows is divided by a weight
+    return 1.001 * (slope * growth * terms + 32 * UNIT * (2 * size + terms)) + least
 
 
 def distance(net, U, x, residual):

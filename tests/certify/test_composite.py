@@ -168,3 +168,13 @@ def test_regions_are_cut_into_those_of_the_parts():
     assert c and "town in box [0.0, 1.0]^2" in c.region and "local" in c.region
     inside = dn.certify(model, region=([0, 0, -1], [0.5, 0.5, 1]))
     assert inside and "[0.0, 0.5]^2" in inside.region
+
+
+def test_gains_of_squares_that_underflow_are_not_proven():
+    A, norm = sp.csr_array([[1.8e-162]]), Norm(2, [1e100])
+    assert not gain_holds(1.6e-162, A, 0 * A, norm, norm) and not gain_holds(1.6e-162, A, 0 * A, norm, norm, exact=True)
+
+
+def test_single_precision_is_refused_by_name():
+    with pytest.raises(ArgumentError, match="precision"):
+        dn.simulate(worked(), np.ones(3), 1.0, save=2, precision="float32")

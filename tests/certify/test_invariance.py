@@ -111,3 +111,8 @@ def test_lengths_are_bounded_from_above(norm):
     for sign in itertools.product((-1, 1), repeat=2):
         assert np.all(length_up(norm, size) >= norm.length(size * sign) * (1 - 1e-15))
     assert np.all(length_up(norm, size) <= 2 * norm.length(size))
+
+
+def test_lengths_of_tiny_vectors_are_not_lost():
+    for weights in (np.full(2, 1e100), 1e100 * np.eye(2)):
+        assert length_up(dn.Norm(2, weights), np.array([1e-170, 0.0])) >= 1e-120

@@ -115,3 +115,12 @@ def test_forged_claims_are_refused():
     skew = SynchronyStructure(base, np.ones((3, 3)), np.array([[0.0, 2.0], [0.0, 0.0]]))
     assert not SpectralClaim(skew, np.eye(2), np.array([2.9])).holds(5.0)
     assert not ErgodicClaim(skew, math.inf, np.ones(2), np.array([-1.0])).holds(-4.0)
+
+
+@pytest.mark.parametrize("norm", ["inf", 2])
+def test_a_local_certificate_of_one_system_stays_local(norm):
+    bistable = dn.models.FiringRate([[3.0]])  # two of them rest at different states, unless both are far out
+    one = dn.certify(bistable, norm, region=([2.0], [4.0]))
+    found = synchronisation([[0.0, 0.01], [0.01, 0.0]], one)
+    assert found and found.certificate.check() and found.certificate.region.startswith("each system in box [2.0, 4.0]")
+    assert "box [2.0, 4.0]" in found.reason

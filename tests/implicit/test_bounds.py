@@ -117,3 +117,11 @@ def test_wrong_arguments_are_named(call, name):
     with pytest.raises(ArgumentError) as error:
         call(network(0))
     assert error.value.name == name
+
+
+@pytest.mark.parametrize("size", [1e-85, 1e-170])
+def test_lipschitz_bounds_do_not_underflow(size):
+    net = dn.ImplicitNetwork([[-1.0]], [[size]], [[1e-85]])
+    turning = dn.ImplicitNetwork([[0.5, 3.0], [-3.0, 0.0]], [[size], [0.0]], [[1.0, 0.0]])  # by the Euclidean norm
+    assert all(net.lipschitz(p) >= size * 1e-85 / 2 and net.lipschitz(p) > 0 for p in (1, 2, np.inf))
+    assert turning.quadratic is not None and turning.lipschitz(2) >= size / 5  # 0.21 times the size, both units active

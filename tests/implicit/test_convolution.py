@@ -85,7 +85,10 @@ def test_pooling_and_normalisation_are_what_loops_say():
     assert np.allclose(narrow.apply(x[:, :3]), [direct.normalise(v, 9, 1.0, 0.3, 1.5) for v in x[:, :3]], rtol=1e-13)
 
 
-@given(st.integers(0, 10**6), st.floats(0.1, 3.0), st.floats(0.0, 2.0), st.floats(0.0, 2.0), st.floats(0.01, 30.0))
+some = st.one_of(st.just(0.0), st.floats(1e-10, 2.0))
+
+
+@given(st.integers(0, 10**6), st.floats(0.1, 3.0), some, some, st.floats(0.01, 30.0))
 def test_normalisation_spreads_no_further_than_its_bound(seed, k, alpha, beta, size):
     rng = np.random.default_rng(seed)
     layer = ResponseNormalisation(size=3, k=k, alpha=alpha, beta=beta)
@@ -129,6 +132,7 @@ def test_dropout_counts_less_or_leaves_out():
         (lambda: MaxPool(3).output_shape((5,)), "channels"),
         (lambda: ResponseNormalisation(size=4), "size"),
         (lambda: ResponseNormalisation(k=0.0), "k"),
+        (lambda: ResponseNormalisation(alpha=1e-50), "alpha"),
         (lambda: ResponseNormalisation(beta=-1.0), "beta"),
         (lambda: Dropout(1.0), "rate"),
         (lambda: Dense(np.ones((2, 3))).output_shape((4,)), "inputs"),

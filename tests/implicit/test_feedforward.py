@@ -220,3 +220,22 @@ def test_what_overflows_has_a_status():
 def test_what_does_not_fit_is_named(make, word):
     with pytest.raises(ArgumentError, match=word):
         make()
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered", "ignore:invalid value encountered")
+def test_an_overflow_on_the_way_certifies_nothing():
+    weight = np.array([[2e38, 2e38, -2e38, -2e38, -2e38], [0, 0, 0, 0, 0]], np.float32)
+    net = FeedforwardNetwork([Dense(weight, activation="identity")], 5)
+    assert net.margins(np.ones((1, 5)), [0], 0.0)[0] <= -2e38  # the true value, where partial sums are infinite
+    squares = FeedforwardNetwork([ResponseNormalisation(), Dense(np.ones((1, 1)), activation="identity")], (1, 1, 1))
+    found = squares.solve([[1e160]])
+    assert not found.certified and not found.status[0].ok  # 1e-77, and not the 0 that an infinite sum of squares gives
+
+
+def test_errors_cover_results_below_the_normal_numbers():
+    for layer in (Dropout(0.5), ResponseNormalisation(1)):
+        net = FeedforwardNetwork([layer, Dense(np.ones((1, 1), np.float32), activation="identity")], (1, 1, 1))
+        u = np.array([[3 * np.finfo(np.float32).smallest_subnormal]], np.float32)
+        found = net.solve(u)
+        true = float(u[0, 0]) * (0.5 if isinstance(layer, Dropout) else 2.0**-0.75)
+        assert 0 < abs(found.x[0, 0].astype(float) - true) <= found.error[0]

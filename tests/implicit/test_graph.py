@@ -270,3 +270,9 @@ def test_normalised_couplings_have_radius_one():
 def test_what_does_not_fit_is_named(call, word):
     with pytest.raises(ArgumentError, match=word):
         call()
+
+
+def test_errors_cover_products_with_the_graph_that_underflow():
+    net = GraphNetwork([[1e-200]], [[0.5e200]], [[1.0]], [[1.0]])
+    found = net.solve([[1e-150]])  # computed as 1e-150, while the solution is twice as large
+    assert abs(found.x[0, 0] - 2e-150) / net.posedness.nodes[0] / net.posedness.states[0] <= found.error

@@ -199,3 +199,9 @@ def test_the_best_weights_are_found_and_the_row_condition_leaves_out_the_diagona
     net = dn.ImplicitNetwork([[-1.0, 0.5], [-0.75, 0.25]], [[1.0], [2.0]], [[1.0, -1.0]])
     assert abs(net.mu - 0.5) < 1e-12 and np.allclose(net.weights, [1 / 3, 1])
     assert dn.ImplicitNetwork([[0.9]], [[1.0]], [[1.0]]).well_posed  # a_ii + |a_ii| would be 1.8
+
+
+def test_errors_cover_underflow_under_small_weights():
+    net = dn.ImplicitNetwork([[0.5]], [[1e-200]], [[1.0]], weights=[1e-100])
+    found = net.solve([1e-130])  # B u = 1e-330 is computed as 0, in the norm it is 1e-230
+    assert found.x[0] == 0.0 and found.error >= 2e-230
