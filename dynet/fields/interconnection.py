@@ -200,8 +200,10 @@ class InterconnectionField(VectorField):
         whole.sort_indices()
         return whole.indptr, whole.indices
 
-    def block(self, signal=None):
+    def block(self, signal=None, precision="float64"):
         """The compiled right-hand side; see ``_interconnected`` for what the data hold."""
+        if precision != "float64":
+            raise ArgumentError("precision", precision, "'float64': interconnections are computed in double precision")
         records, reals, ints = [], [np.empty(0)], []
         head = 4 + _RECORD * (len(self.parts) + len(self.links))
         counts = [0, head]
