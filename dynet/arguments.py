@@ -49,7 +49,8 @@ def save_times(t, save):
             raise ArgumentError("save", save, "times, (k,) or (batch, k)") from None
         good = times.ndim in (1, 2) and times.size and np.isfinite(times).all() and np.all(way * np.diff(times) > 0)
         if not good or np.any(way * times[..., 0] < way * t0) or np.any(way * times[..., -1] > way * t1):
-            raise ArgumentError("save", save, f"times in order between {t0:g} and {t1:g}, (k,) or (batch, k)")
+            shown = save if np.ndim(save) < 3 and np.size(save) < 20 else describe(np.asarray(save))
+            raise ArgumentError("save", shown, f"times in order between {t0:g} and {t1:g}, (k,) or (batch, k)")
     return t0, t1, np.ascontiguousarray(times)
 
 
@@ -82,16 +83,16 @@ def check_precision(precision, method, rtol, wishes):
     for word, value in wishes.items():
         if value is not None and value is not False:
             raise ArgumentError(word, Shown("given"), "None with precision='float32', which keeps save times only")
-    check_positive("rtol", rtol, least=LEAST_RTOL_SINGLE)
+    check_positive("rtol", rtol, least=LEAST_RTOL_SINGLE, where=" with precision='float32'")
 
 
-def check_positive(name, value, least=0.0):
+def check_positive(name, value, least=0.0, where=""):
     try:
         good = np.isfinite(value) and value > 0 and value >= least
     except TypeError:
         good = False
     if not good:
-        raise ArgumentError(name, value, f"a number of at least {least:g}" if least else "a positive number")
+        raise ArgumentError(name, value, (f"a number of at least {least:g}" if least else "a positive number") + where)
 
 
 def lane_data(model, x0, params, u, times=None):

@@ -110,6 +110,7 @@ def test_wrong_options(options, text, small, capsys, tmp_path):
      (["rum"], 'Unknown command "rum". Did you mean "run"?'), (["certify"], "requires an argument"),
      (["show", "nowhere"], "result='nowhere': expected an existing file, or the folder of a run"),
      (["verify", "nowhere.json"], "nowhere.json: expected a certificate file: No such file or directory"),
+     (["new", "studdy"], "did you mean 'study'?"),
      (["new", "hopfeild"], "kind='hopfeild': expected a kind of model (hopfield, "), (["models", "x"], "kind='x'"),
      (["figures", "nowhere"], "folder='nowhere': expected a folder that holds scenario files")],
 )  # fmt: skip

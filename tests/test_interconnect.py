@@ -135,6 +135,12 @@ def test_wrong_bounds_are_named(bad):
         dn.Link(press, bad)
 
 
+def test_single_precision_is_refused():
+    part = dn.models.Hopfield([[-0.5]], leak=1.5)
+    with pytest.raises(ArgumentError, match="precision='float32': expected 'float64': interconnections"):
+        dn.simulate(dn.interconnect({"a": part, "b": part}, {}), [1.0, 2.0], t=1.0, precision="float32")
+
+
 def test_wrong_parts_are_named():
     for parts in ({}, {"a": 3.0}, {"a.b": pump}, [pump]):
         with pytest.raises(ArgumentError, match="parts"):

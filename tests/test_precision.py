@@ -79,7 +79,7 @@ def test_failures_are_statuses_and_files_keep_the_type(tmp_path):
     ("options", "word"),
     [
         ({"precision": "float16"}, "float32"),
-        ({"precision": "float32", "rtol": 1e-9}, "rtol"),
+        ({"precision": "float32", "rtol": 1e-9}, "rtol=1e-09: expected a number of at least 1e-06 with precision"),
         ({"precision": "float32", "method": "bdf"}, "precision"),
         ({"precision": "float32", "dense": True}, "dense"),
         ({"precision": "float32", "events": own}, "events"),

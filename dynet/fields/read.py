@@ -92,6 +92,13 @@ def load_graph(source, *, weight="weight", directed=None, adjacency=None):
             named = rows is not None and _has_names(rows)
             wide = rows is not None and (named or len(rows[0]) > 3 or adjacency)
             graph = _from_table(rows, path, named) if wide else _from_edges(path, weight, bool(directed), said)
+            if (
+                rows
+                and not wide
+                and adjacency is None
+                and all(_number(cell) is not None for row in rows for cell in row)
+            ):
+                said.append("a square of numbers without names is read as a list of edges; adjacency makes it a matrix")
     except ArgumentError:
         raise
     except Exception as error:  # the readers raise many kinds: all of them mean that the file is not what its name says
@@ -205,10 +212,9 @@ def _from_edges(path, weight, directed, said):
             raise ArgumentError("graph", str(path), f"lines 'from to [weight]'; line {number} is {line!r}")
         data = {}
         if len(fields) == 3:
-            try:
-                data[weight] = float(fields[2])
-            except ValueError:
-                raise ArgumentError("graph", str(path), f"a number as weight in line {number}: {line!r}") from None
+            data[weight] = _number(fields[2])
+            if data[weight] is None or not np.isfinite(data[weight]):
+                raise ArgumentError("graph", str(path), f"a finite number as weight in line {number}: {line!r}")
         if graph.has_edge(fields[0], fields[1]):
             again.append(number)
         graph.add_edge(fields[0], fields[1], **data)

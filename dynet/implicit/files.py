@@ -31,6 +31,8 @@ def write_arrays(path, header, arrays):
     array([0, 1, 2])
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise ArgumentError("path", str(path), "a file in a folder that exists")
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     table = {
         name: {"shape": list(a.shape), "dtype": a.dtype.name, "sha256": hashlib.sha256(a.tobytes()).hexdigest()}

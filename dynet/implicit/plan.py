@@ -37,6 +37,15 @@ class Plan:
     pixels: tuple
 
 
+def check_network(net):
+    """Refuse what can be neither trained nor attacked."""
+    from .explicit import ExplicitNetwork
+    from .network import ImplicitNetwork
+
+    if not isinstance(net, (ImplicitNetwork, ExplicitNetwork)):
+        raise ArgumentError("net", net, "an ImplicitNetwork or an ExplicitNetwork")
+
+
 def read_samples(name, U, labels, inputs, outputs):
     """Images and labels as arrays, checked: float32 (samples, inputs) and int64 (samples,)."""
     try:

@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ArgumentError
-from .plan import read_samples
+from .plan import check_network, read_samples
 
 __all__ = ["ATTACKS", "accuracy", "attack", "certified", "margins", "robustness_curves"]
 
@@ -88,6 +88,7 @@ def attack(net, U, labels, eps, kind="pgd", *, steps=20, restarts=1, pixels=(0.0
 
 
 def _read(net, U, labels, pixels):
+    check_network(net)
     _, labels = read_samples("U", U, labels, net.inputs, net.outputs)
     U = np.ascontiguousarray(U, dtype=float)
     if U.min() < pixels[0] or U.max() > pixels[1]:

@@ -28,7 +28,7 @@ from ..errors import ArgumentError
 from . import augment as augmentation
 from .history import COLUMNS, Checkpoint, History
 from .optimize import Adam, factor
-from .plan import make, read_samples
+from .plan import check_network, make, read_samples
 
 __all__ = ["fit"]
 
@@ -111,10 +111,13 @@ def fit(
     """
     if device != "cpu":
         raise ArgumentError("device", device, "cpu: training does not run anywhere else")
+    check_network(net)
     outputs = net.outputs
     wide = net.inputs if augment is None else augment.pixels
     U, labels = read_samples("U", U, labels, wide, outputs)
     if validation is not None:
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            raise ArgumentError("validation", validation, "images and their labels, (U, labels)")
         validation = read_samples("validation", *validation, net.inputs, outputs)
     plan = make(
         epochs, batch, lr, schedule, penalty, eps, kappa, clean, ramp, average, decay, dropout, edge_dropout, sparse,

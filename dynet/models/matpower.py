@@ -173,7 +173,7 @@ def read_case(case):
         base = float(frames.baseMVA)
         tables = [np.asarray(getattr(frames, name), dtype=float) for name in ("bus", "gen", "branch")]
     except Exception as error:  # the parser raises many kinds: all mean that the file is not what is wanted
-        raise ArgumentError("case", str(case), f"{expected} ({type(error).__name__}: {error})") from None
+        raise ArgumentError("case", str(case), expected) from error
     for name, table, columns in zip(("bus", "gen", "branch"), tables, (_BUS, _GEN, _BRANCH), strict=True):
         if table.ndim != 2 or not len(table) or table.shape[1] < columns or not np.isfinite(table[:, :columns]).all():
             what = Shown(f"{case}: a table {name} of shape {table.shape}")

@@ -57,7 +57,8 @@ def graph(tables, where, base, objects, files):
         return source, ("graph",)
     try:
         weight = tables.model.get("edge_weight", "weight")
-        return load_graph(source, weight=str(weight), directed=table.directed), ("graph", "file")
+        graph = load_graph(source, weight=str(weight), directed=table.directed, adjacency=table.adjacency)
+        return graph, ("graph", "file")
     except ArgumentError as error:
         text = str(error).removeprefix(f"graph={str(source)!r}: ")
         where.say(("graph", "file"), f"= {table.file!r}: {text}")

@@ -56,6 +56,7 @@ class Graph(_Table, frozen=True):
     name: str | None = None
     file: str | None = None
     directed: bool | None = None
+    adjacency: bool | None = None
 
 
 class Simulate(_Table, frozen=True):
@@ -330,7 +331,7 @@ def _together(checked, where):
         given = [k for k in ("generator", "name", "file") if getattr(graph, k) is not None]
         if len(given) != 1:
             where.say(("graph",), f"has {' and '.join(given) or 'no source'}: expected one of generator, name, file")
-        for key, owner in (("args", "generator"), ("directed", "file")):
+        for key, owner in (("args", "generator"), ("directed", "file"), ("adjacency", "file")):
             if getattr(graph, key) is not None and given != [owner]:
                 where.fail(("graph", key), getattr(graph, key), f"no {key}: it belongs to graph.{owner}")
     words = {"kind", "function"} & set(checked.model)

@@ -78,7 +78,7 @@ def template(kind):
         from .training import TEMPLATE
 
         return TEMPLATE
-    model = _known(kind)
+    model = _known(kind, "study")
     parameters, start = keywords(model), dict(_START.get(kind, {}))
     on_graph = "coupling" in parameters and "coupling" not in start
     contracts = kind in _CONTRACTS
@@ -134,11 +134,11 @@ def catalogue(kind=None):
     ]  # fmt: skip
 
 
-def _known(kind):
+def _known(kind, *others):
     from ..models import KINDS
 
     if kind not in KINDS:
-        raise ArgumentError("kind", kind, "a kind of model", choices=KINDS)
+        raise ArgumentError("kind", kind, "a kind of model", choices=(*KINDS, *others))
     return KINDS[kind]
 
 

@@ -89,10 +89,12 @@ def check(tables, where):
     known = quantities(names, tables.study)
     for name, wanted in tables.expect.items():
         if name not in known and name != "seconds":
-            words = known if "." in name else [f"{names[0]}.{name}"]
-            where.fail(("expect", name), wanted, "network.quantity, such as "
-                       f"'{names[0]}.accuracy' or '{names[0]}.{known[-1].partition('.')[2]}'; one of", choices=words[:40],
-                       word=name)  # fmt: skip
+            owner, _, quantity = name.rpartition(".")
+            if owner and owner not in names:
+                where.fail(("expect", name), wanted, "network.quantity, of a network", choices=names, word=owner)
+            owner = owner or names[0]
+            words = [word for word in known if word.startswith(f"{owner}.")]
+            where.fail(("expect", name), wanted, "network.quantity", choices=words, word=f"{owner}.{quantity}")
 
 
 def _check_study(tables, where):

@@ -96,7 +96,7 @@ def test_a_missing_file_is_named_with_its_neighbour(tmp_path):
     ("name", "text", "word"),
     [
         ("g.edgelist", "a b 1.0\na b c d\n", "line 2"),
-        ("g.edgelist", "a b heavy\n", "a number as weight in line 1"),
+        ("g.edgelist", "a b heavy\n", "a finite number as weight in line 1"),
         ("g.edgelist", "\n", "at least one edge"),
         ("g.graphml", "not xml", "readable"),
         ("g.mtx", "%%MatrixMarket nonsense", "readable"),
@@ -121,6 +121,8 @@ def test_an_adjacency_matrix_is_told_from_a_list_of_edges(tmp_path):
     (tmp_path / "three.csv").write_text("1,2,3\n2,3,1\n3,1,2\n")
     assert load_graph(tmp_path / "three.csv").number_of_nodes() == 3, "three edges with weights"
     assert load_graph(tmp_path / "three.csv").edges["1", "2"]["weight"] == 3.0
+    assert "is read as a list of edges" in load_graph(tmp_path / "three.csv").graph["notes"]
+    assert "notes" not in load_graph(tmp_path / "three.csv", adjacency=False).graph
     square = load_graph(tmp_path / "three.csv", adjacency=True)
     assert coupling_matrix(square)[0].tolist() == [[1, 2, 3], [2, 3, 1], [3, 1, 2]]
     (tmp_path / "odd.csv").write_text(",a,b\na,0,1\nc,1,0\n")
@@ -129,6 +131,9 @@ def test_an_adjacency_matrix_is_told_from_a_list_of_edges(tmp_path):
     (tmp_path / "bad.csv").write_text("0,1,0,0\n0,0,x,0\n0,0,0,0\n0,0,0,0\n")
     with pytest.raises(ArgumentError, match="row 2, column 3 is 'x'"):
         load_graph(tmp_path / "bad.csv")
+    (tmp_path / "nan.csv").write_text("a,b,nan\n")
+    with pytest.raises(ArgumentError, match="a finite number as weight in line 1"):
+        load_graph(tmp_path / "nan.csv")
 
 
 def test_what_was_done_with_a_file_is_said(tmp_path, caplog):

@@ -41,3 +41,5 @@ def test_broken_files_are_refused(tmp_path):
         dn.ImplicitNetwork.load(path)
     with pytest.raises(ArgumentError, match="a file"):
         dn.ImplicitNetwork.load(tmp_path / "missing.npz")
+    with pytest.raises(ArgumentError, match="a file in a folder that exists"):
+        dn.ImplicitNetwork.random(2, 3, 1).save(tmp_path / "no" / "net.npz")

@@ -142,3 +142,8 @@ def test_bad_input(name):
         arguments.pop("kind", None)
         with pytest.raises(ArgumentError, match=message):
             certified(network(0), **arguments)
+
+
+def test_only_implicit_and_explicit_networks_are_attacked():
+    with pytest.raises(ArgumentError, match="expected an ImplicitNetwork or an ExplicitNetwork"):
+        attack(dn.models.Lorenz(), np.full((1, 4), 0.5), [0], 0.1)

@@ -187,6 +187,8 @@ BAD = {
     "patience": (dict(patience=3), "a validation set to be patient with"),
     "no patience": (dict(patience=0, validation=TEST), "patience=0"),
     "validation": (dict(validation=(U[:, :3], LABELS)), "validation=an array of shape"),
+    "validation alone": (dict(validation=3), "validation=3: expected images and their labels"),
+    "net": (dict(net=dn.models.Lorenz()), "expected an ImplicitNetwork or an ExplicitNetwork"),
     "augment": (dict(augment=Augment((8, 8), (4, 4))), "crops of 64 numbers, the inputs of the network"),
     "ill-posed": (dict(net=dn.ImplicitNetwork([[2.0]], np.ones((1, 64)), np.ones((10, 1)))), "a well-posed network"),
 }

@@ -69,6 +69,7 @@ def test_parameters_are_on_the_rating_of_each_machine(grid):
     [
         ("a.txt", "1 2 3", "a MATPOWER case file"),
         ("a.m", "x = 3;\n", "a MATPOWER case file"),
+        ("a.m", "hello\n", "a MATPOWER case file"),
         ("case9.m", None, "did you mean 'case9.m'"),
         ("b.m", ("\t1\t3\t0\t0\t0\t0\t1\t1\t0", "\t1\t2\t0\t0\t0\t0\t1\t1\t0"), "exactly one bus of type 3"),
         ("b.m", ("\t2\t163\t0", "\t22\t163\t0"), "a generator at bus 22"),
@@ -86,8 +87,9 @@ def test_wrong_files_are_named(tmp_path, name, text, message):
         path.write_text(whole.replace(*text, 1))
     else:
         path.write_text(text)
-    with pytest.raises(ArgumentError, match=message):
+    with pytest.raises(ArgumentError, match=message) as error:
         dn.models.PowerGrid(path)
+    assert "AttributeError" not in str(error.value), "the parser's own words tell a user nothing"
 
 
 def test_wrong_numbers_are_named():

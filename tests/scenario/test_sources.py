@@ -56,6 +56,12 @@ def test_edge_lists(tmp_path, name):
     assert coupling(model(tmp_path, on_graph(f'file = "{name}"'))).tolist() == [[0.0, 0.25], [0.25, 0.0]]
 
 
+def test_a_table_is_a_matrix_where_the_scenario_says_so(tmp_path):
+    (tmp_path / "three.csv").write_text("0,0.2,0\n0.1,0,0.3\n0,0.3,0\n")
+    found = model(tmp_path, on_graph('file = "three.csv"\nadjacency = true'))
+    assert coupling(found).tolist() == [[0.0, 0.2, 0.0], [0.1, 0.0, 0.3], [0.0, 0.3, 0.0]]
+
+
 @pytest.mark.parametrize("name", ["A.npz", "A.mtx"])
 def test_a_matrix_as_a_graph(tmp_path, name):
     sp.save_npz(tmp_path / "A.npz", sp.csr_array(WEIGHTS))

@@ -113,6 +113,8 @@ CASES = {
     "no kept": (change("kept = [0.5]\n", "").replace('"networks"', '"sparsity"'), "expected study.kept"),
     "quantity": (change("plain.accuracy", "plain.acuracy"), "expect.plain.acuracy={'min': 0.1}: expected network.quantity",
                  "did you mean 'plain.accuracy'?"),  # fmt: skip
+    "of the second": (change("plain.accuracy", "layers.acuracy"), "did you mean 'layers.accuracy'?"),
+    "of whom": (change("plain.accuracy", "plan.accuracy"), "expected network.quantity, of a network", "'plain'?"),
     "study alone": ('[model]\nkind = "lorenz"\n[simulate]\nt = 1.0\n[study]\n', "study has no use: there is no [[network]]"),
     "figure without": ('[model]\nkind = "lorenz"\n[simulate]\nt = 1.0\n[[figure]]\nkind = "attacks"\n',
                        "expected tables [[network]], which it draws"),  # fmt: skip
