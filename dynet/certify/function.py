@@ -131,7 +131,7 @@ def confirm(certificate, model, budget=200_000):
     Parameters
     ----------
     certificate : Certificate
-        Of a function, in a weighted l1 or l-infinity norm; or of a network.
+        Of a function, in a weighted l1, l2 or l-infinity norm; or of a network.
     model : FunctionField or NetworkField
     budget : int
         How many boxes may be evaluated.
@@ -151,7 +151,7 @@ def confirm(certificate, model, budget=200_000):
         return bool(certificate) and certificate.check() and confirm_network(certificate, model)
     if getattr(getattr(claim, "structure", None), "form", "") == "kept":
         return _confirm_kept(certificate, model)
-    if not isinstance(claim, RowsClaim) or not isinstance(claim.structure, IntervalStructure):
+    if not isinstance(claim, RowsClaim | DiagonalClaim) or not isinstance(claim.structure, IntervalStructure):
         return False
     origin = claim.structure.origin
     if origin.get("digest") != fingerprint(model) or model.n != claim.structure.n or claim.norm() != certificate.norm:
@@ -159,6 +159,10 @@ def confirm(certificate, model, budget=200_000):
     region = read_region(certificate.region)
     u = None if origin.get("input") == "any" else input_bounds(model)
     target = -certificate.rate
+    if isinstance(claim, DiagonalClaim):
+        found = cover(model, region, math.inf, tol=1e-4, budget=max(1_000, _BUDGET // model.n), u=u)
+        lo, hi = packed(found, math.inf)
+        return math.isfinite(found.upper) and replace(claim, structure=IntervalStructure(lo[0], hi[0])).holds(target)
     found = cover(model, region, claim.p, eta=claim.eta, tol=0.0, target=target - _slack(target), budget=budget, u=u)
     lo, hi = packed(found, found.upper)
     if claim.p == 1:

@@ -29,7 +29,7 @@ from ..linalg.ranges import RangeSeminorm
 from . import explain, kinds
 from .certificate import Certificate, Law
 from .claims import LARGEST_WEIGHT, LEAST_WEIGHT
-from .function import certify_function, described, enclosing_structure
+from .function import certify_function, confirm, described, enclosing_structure
 from .kept import weak_of_function
 from .local import local_slopes
 from .lure import LureStructure
@@ -233,7 +233,9 @@ def is_about(certificate, model):
     if isinstance(model, InterconnectionField):
         return _is_about_parts(certificate, model)
     if isinstance(model, FunctionField):
-        return getattr(said, "origin", {}).get("digest") == fingerprint(model)
+        same = getattr(said, "origin", {}).get("digest") == fingerprint(model)
+        # a file's word for it is not enough that its bounds are this function's
+        return same and (certificate.source is not None or confirm(certificate, model))
     if isinstance(model, NetworkField):
         whole = certificate.region == network_region(model, WholeSpace())
         meant = network_structure(model, None if whole else read_region(certificate.region))
@@ -255,9 +257,10 @@ def _is_about_parts(certificate, model):
     if getattr(claim, "kind", "") != "interconnection" or certificate.region != "whole space":
         return False
     same = all(_equal(a, b) for a, b in zip((claim.links, claim.limits), model.couplings(), strict=True))
-    parts = claim.parts[1:]
+    parts, gain = claim.parts[1:], claim.structure.gain
     return same and len(parts) == len(leaves) and all(
-        is_about(replace(certificate, claim=part), leaf.model) for part, leaf in zip(parts, leaves, strict=True)
+        is_about(replace(certificate, claim=part, norm=part.norm(), rate=-float(gain[i, i])), leaf.model)
+        for i, (part, leaf) in enumerate(zip(parts, leaves, strict=True))
     )  # fmt: skip
 
 

@@ -157,11 +157,19 @@ def load(path):
     header, arrays = read_arrays(path, FORMAT)
     if header.get("version") != VERSION:
         raise ArgumentError("path", Shown(f"{path}, version {header.get('version')}"), f"version {VERSION}")
-    n, m, q = (header[name] for name in ("states", "inputs", "outputs"))
-    shapes = {"A": (n, n), "B": (n, m), "C": (q, n)}
-    for name in header["sparse"]:
-        from scipy.sparse import csr_array
+    try:
+        n, m, q = (header[name] for name in ("states", "inputs", "outputs"))
+        shapes = {"A": (n, n), "B": (n, m), "C": (q, n)}
+        for name in header["sparse"]:
+            from scipy.sparse import csr_array
 
-        parts = tuple(arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr"))
-        arrays[name] = csr_array(parts, shape=shapes[name])
-    return ImplicitNetwork(**arrays, activation=header["activation"])
+            parts = tuple(arrays.pop(f"{name}.{part}") for part in ("data", "indices", "indptr"))
+            arrays[name] = csr_array(parts, shape=shapes[name])
+            arrays[name].check_format(full_check=True)  # places outside of the matrix would be outside of its memory
+        return ImplicitNetwork(**arrays, activation=header["activation"])
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise ArgumentError(
+            "path", str(path), f"a whole file of a network, but its parts do not fit: {error}"
+        ) from None

@@ -1,5 +1,6 @@
 """Certificates of functions: known numbers, points of the region as a lower bound, and the claim's own check."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -10,9 +11,12 @@ from hypothesis import strategies as st
 
 import dynet as dn
 from dynet.certify.cover import cover, packed
+from dynet.certify.files import _digest
 from dynet.certify.function import confirm
 from dynet.certify.region import Ball, Box, Simplex
+from dynet.certify.search import is_about
 from dynet.errors import ArgumentError, CertificateError
+from dynet.fields.derivative import fingerprint
 
 pytest.importorskip("flint", reason="enclosures of elementary functions need the extra 'exact'")
 STEEP = {2.0: 0.649519, 4.0: 1.065206, 8.0: 2.031579, 10.0: 2.525168}  # the largest slope of 1 / (1 + x^p)
@@ -254,3 +258,26 @@ def test_ten_states_in_good_time():
 
     cert = dn.certify(coupled, norm="inf", region=(np.full(10, -1.0), 1.0))
     assert cert and cert.check(exact=True)
+
+
+def test_a_file_that_names_another_function_is_believed_by_no_solver():
+    @dn.vector_field(n=1)
+    def grows(t, x, p, dx):
+        dx[0] = 0.5 * x[0] + 0.1 * np.sin(x[0])
+
+    @dn.vector_field(n=1)
+    def decays(t, x, p, dx):
+        dx[0] = -1.5 * x[0] + 0.1 * np.sin(x[0])
+
+    for norm in ("inf", 2):
+        body = json.loads(dn.certify(decays, norm).to_json())
+        again = dn.Certificate.from_json(json.dumps(body))
+        assert again.check() and is_about(again, decays)
+        body["claim"]["field"]["origin"]["words"]["digest"] = fingerprint(grows)
+        body["digest"] = _digest({name: value for name, value in body.items() if name != "digest"})
+        forged = dn.Certificate.from_json(json.dumps(body))
+        assert forged.check() and not is_about(
+            forged, grows
+        )  # true of its own numbers, which are not those of the field
+        with pytest.raises(ArgumentError, match="certificate"):
+            dn.simulate(grows, [1.0], 1.0, save=2, certificate=forged)

@@ -43,3 +43,16 @@ def test_broken_files_are_refused(tmp_path):
         dn.ImplicitNetwork.load(tmp_path / "missing.npz")
     with pytest.raises(ArgumentError, match="a file in a folder that exists"):
         dn.ImplicitNetwork.random(2, 3, 1).save(tmp_path / "no" / "net.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("A.indices", [5, 0]), ("A.indices", [-1, 0]), ("A.indptr", [0, 5, 2]), ("Z", [1, 2])]
+)
+def test_sparse_parts_that_lead_out_of_the_matrix_are_refused(tmp_path, name, value):
+    net = dn.ImplicitNetwork(csr_array([[0.0, 0.5], [0.2, 0.0]]), [[1.0], [1.0]], [[1.0, 1.0]])
+    net.save(tmp_path / "net.npz")
+    header, arrays = files.read_arrays(tmp_path / "net.npz", files.FORMAT)
+    arrays[name] = np.array(value, np.int32)
+    files.write_arrays(tmp_path / "net.npz", header, arrays)
+    with pytest.raises(ArgumentError, match="path"):
+        dn.ImplicitNetwork.load(tmp_path / "net.npz")
