@@ -16,10 +16,14 @@ from numba.np.arrayobj import make_array, populate_array
 
 from .block import RHS, RHS_TYPE
 
-__all__ = ["SIGNAL", "address", "call_rhs", "call_signal", "portable", "stretch"]
+__all__ = ["SIGNAL", "SIGNAL_SINGLE", "address", "call_rhs", "call_signal", "portable", "stretch"]
 
 # t (W,), p (npar, W), reals, ints, out (size, W)
 SIGNAL = types.void(RHS.args[0], RHS.args[1], RHS.args[0], RHS.args[4], RHS.args[1])
+# in single precision times are double all the same
+SIGNAL_SINGLE = types.void(
+    RHS.args[0], types.float32[:, ::1], types.float32[::1], RHS.args[4], types.float32[:, ::1]
+)  # fmt: skip
 
 _names = {}  # address -> what lies there, by a name that is the same in every process
 
@@ -58,13 +62,14 @@ def call_rhs(context, where, t, y, p, reals, ints, work, out):
 
 @intrinsic
 def call_signal(context, where, t, p, reals, ints, out):
-    """Call the signal of signature :data:`SIGNAL` at an address."""
+    """Call the signal at an address, of signature :data:`SIGNAL`, or :data:`SIGNAL_SINGLE` where parameters are single."""
+    kind = SIGNAL_SINGLE if p.dtype == types.float32 else SIGNAL
 
     def generate(context, builder, signature, values):
-        builder.call(builder.inttoptr(values[0], _pointer(context, types.FunctionType(SIGNAL))), values[1:])
+        builder.call(builder.inttoptr(values[0], _pointer(context, types.FunctionType(kind))), values[1:])
         return context.get_dummy_value()
 
-    return types.none(types.int64, *SIGNAL.args), generate
+    return types.none(types.int64, *kind.args), generate
 
 
 def _pointer(context, kind):

@@ -111,7 +111,7 @@ class FunctionField(VectorField):
             from .signal import Constant
 
             signal = Constant(np.zeros(self.inputs))
-        reals, ints = signal.pack() if self.inputs else (np.empty(0), np.empty(0, np.int64))
+        reals, ints = signal.pack(precision) if self.inputs else (np.empty(0), np.empty(0, np.int64))
         return BlockRHS(module.rhs, self.n, max(self.inputs, 1), reals, ints)
 
     def scalars(self):

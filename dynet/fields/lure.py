@@ -139,8 +139,9 @@ class LureField(VectorField):
             head += f"\nphi = {self.activation.code}\n"
         text = "\n".join(inspect.getsource(f) for f in (kernels.add_product.py_func, kernels.lure_rhs))
         module = codegen.module(lanes.source_in("float32", head + text + _LURE_CFUNC), tag="lure_f4")
-        block = self.block(signal)
-        return block._replace(function=module.rhs, lanes=block.lanes and tiles.lanes_for(max(self.n, self.units), True))
+        block, ints = self.block(signal), self._pack(signal, "float32")[1]
+        lanes_ = block.lanes and tiles.lanes_for(max(self.n, self.units), True)
+        return block._replace(function=module.rhs, ints=ints, lanes=lanes_)
 
     def jacobian_code(self):
         """The compiled Jacobian.
@@ -227,7 +228,7 @@ class LureField(VectorField):
             size = size + product(_absolute(self.B), np.abs(u))
         return z, size, self.activation(z), u
 
-    def _pack(self, signal):
+    def _pack(self, signal, precision="float64"):
         """Everything the compiled right-hand side reads, in two flat arrays; see ``kernels.lure_rhs``."""
         reals, ints = [], [np.zeros(kernels.HEADER, np.int64)]
         counts = [0, kernels.HEADER]
@@ -252,7 +253,7 @@ class LureField(VectorField):
             header[3 + 3 * slot : 6 + 3 * slot] = kind, *append(some_reals, some_ints)
         for slot, vector in enumerate((g, h, [self.activation.parameter])):
             header[18 + slot] = append(vector, [])[0]
-        header[21:23] = append(*signal.pack()) if inputs else (0, -1)
+        header[21:23] = append(*signal.pack(precision)) if inputs else (0, -1)
         return np.concatenate(reals), np.concatenate(ints)
 
 

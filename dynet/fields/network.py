@@ -200,7 +200,7 @@ class NetworkField(VectorField):
         private = nodes.private_rows(separated, self.complete, self.dim, self.channels)
         groups = -(-self.nodes // nodes.GROUP) * M if separated and self.complete else 0
         rows = 2 * self.nodes * M + 2 * groups + self.inputs + private
-        reals, ints = self._pack(signal, M)
+        reals, ints = self._pack(signal, M, precision)
         split = self.dim if self.n >= LARGE and not self.inputs else 0
         return BlockRHS(module.rhs, self.n, rows, reals, ints, split, private, nodes.GROUP)
 
@@ -362,7 +362,7 @@ class NetworkField(VectorField):
             raise ArgumentError("node", written, f"all {self.dim} components written")
         return len(s)
 
-    def _pack(self, signal, M):
+    def _pack(self, signal, M, precision):
         """Everything that the compiled right-hand side reads, in two flat arrays; see ``nodes.block_source``."""
         header = np.zeros(nodes.HEADER + len(self._kinds), np.int64)
         header[:2] = self.nodes, self.inputs
@@ -390,7 +390,7 @@ class NetworkField(VectorField):
             sums = [np.bincount(self.edges[0], weights=w, minlength=self.nodes) for w in weights]
             header[8] = append(np.concatenate(sums), [])[0]
             header[10] = pattern.nnz
-        header[2:4] = append(*signal.pack()) if signal is not None and self.inputs else (0, -1)
+        header[2:4] = append(*signal.pack(precision)) if signal is not None and self.inputs else (0, -1)
         slices = self.parameter_slices()
         for k, name in enumerate(self._kinds):
             at = slices[name].start if name in slices else append(np.append(self.edge_params[name], np.ones(8)), [])[0]

@@ -29,10 +29,10 @@ class Signal:
         """All that the signal is, as ``(reals, ints)``; ``ints`` starts with the size."""
         raise NotImplementedError  # each kind has its own
 
-    def pack(self):
+    def pack(self, precision="float64"):
         """The signal as ``(reals, ints)`` for :func:`dynet.fields.waves.evaluate`: :meth:`numbers` after an address."""
         reals, ints = self.numbers()
-        return reals, np.concatenate([[waves.compiled(self.kind)], ints]).astype(np.int64)
+        return reals, np.concatenate([[waves.compiled(self.kind, precision)], ints]).astype(np.int64)
 
     def channels(self, first, last):
         """The signal of the channels from `first` up to `last`, not included."""
