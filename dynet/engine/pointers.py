@@ -20,8 +20,10 @@ __all__ = ["SIGNAL", "SIGNAL_SINGLE", "address", "call_rhs", "call_signal", "por
 
 # t (W,), p (npar, W), reals, ints, out (size, W)
 SIGNAL = types.void(RHS.args[0], RHS.args[1], RHS.args[0], RHS.args[4], RHS.args[1])
-_v, _m = types.float32[::1], types.float32[:, ::1]
-SIGNAL_SINGLE = types.void(RHS.args[0], _m, _v, RHS.args[4], _m)  # times stay double
+# in single precision times are double all the same
+SIGNAL_SINGLE = types.void(
+    RHS.args[0], types.float32[:, ::1], types.float32[::1], RHS.args[4], types.float32[:, ::1]
+)  # fmt: skip
 
 _names = {}  # address -> what lies there, by a name that is the same in every process
 
@@ -60,7 +62,7 @@ def call_rhs(context, where, t, y, p, reals, ints, work, out):
 
 @intrinsic
 def call_signal(context, where, t, p, reals, ints, out):
-    """Call the signal at an address, of signature :data:`SIGNAL`, or :data:`SIGNAL_SINGLE` where states are single."""
+    """Call the signal at an address, of signature :data:`SIGNAL`, or :data:`SIGNAL_SINGLE` where parameters are single."""
     kind = SIGNAL_SINGLE if p.dtype == types.float32 else SIGNAL
 
     def generate(context, builder, signature, values):

@@ -139,13 +139,9 @@ class LureField(VectorField):
             head += f"\nphi = {self.activation.code}\n"
         text = "\n".join(inspect.getsource(f) for f in (kernels.add_product.py_func, kernels.lure_rhs))
         module = codegen.module(lanes.source_in("float32", head + text + _LURE_CFUNC), tag="lure_f4")
-        block, (reals, ints) = self.block(signal), self._pack(signal, "float32")
-        return block._replace(
-            function=module.rhs,
-            reals=reals,
-            ints=ints,
-            lanes=block.lanes and tiles.lanes_for(max(self.n, self.units), True),
-        )
+        block, ints = self.block(signal), self._pack(signal, "float32")[1]
+        lanes_ = block.lanes and tiles.lanes_for(max(self.n, self.units), True)
+        return block._replace(function=module.rhs, ints=ints, lanes=lanes_)
 
     def jacobian_code(self):
         """The compiled Jacobian.

@@ -99,21 +99,22 @@ import math
 import numpy as np
 from numba import cfunc
 from dynet.engine.block import FASTMATH
-from dynet.engine.pointers import SIGNAL
+from dynet.engine.pointers import {signature}
 from dynet.fields.noise import gauss
 from dynet.math import sin
 """
 _LAST = """
-signal = cfunc(SIGNAL, cache=True, fastmath=FASTMATH, error_model="numpy")({name})
+signal = cfunc({signature}, cache=True, fastmath=FASTMATH, error_model="numpy")({name})
 """
 
 
 @functools.cache
 def compiled(kind, precision="float64"):
-    """The address of the compiled function of a kind of signal."""
+    """The address of the compiled function of a kind of signal, for data of a precision."""
     head = _HEAD if kind == "noise" else _HEAD.replace("from dynet.fields.noise import gauss\n", "")
-    head = head if precision == "float64" else head.replace("import SIGNAL\n", "import SIGNAL_SINGLE as SIGNAL\n")
-    return address(codegen.module(head, _KINDS[kind], _LAST.format(name=kind), tag="signal").signal)
+    signature = "SIGNAL" if precision == "float64" else "SIGNAL_SINGLE"
+    head, last = head.format(signature=signature), _LAST.format(name=kind, signature=signature)
+    return address(codegen.module(head, _KINDS[kind], last, tag="signal").signal)
 
 
 @njit(fastmath=FASTMATH, error_model="numpy")
