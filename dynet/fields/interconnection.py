@@ -203,9 +203,7 @@ class InterconnectionField(VectorField):
     def block(self, signal=None, precision="float64"):
         """The compiled right-hand side; see ``_interconnected`` for what the data hold."""
         if precision != "float64":
-            raise ArgumentError(
-                "precision", precision, "'float64': the parts of an interconnection meet in double precision"
-            )
+            raise ArgumentError("precision", precision, "'float64': interconnections are computed in double precision")
         records, reals, ints = [], [np.empty(0)], []
         head = 4 + _RECORD * (len(self.parts) + len(self.links))
         counts = [0, head]
