@@ -78,7 +78,7 @@ def run(task):
         )
     solution = integrate(
         block, task.y0, task.p, task.t0, task.t1, task.save, task.method, rtol=task.rtol, atol=task.atol, dt=task.dt,
-        max_steps=task.max_steps, threads=task.threads if count > 1 else 1, monitor=task.monitor, **options,
+        max_steps=task.max_steps, threads=task.threads if count > 1 or block.split else 1, monitor=task.monitor, **options,
     )  # fmt: skip
     return solution._replace(executor="fused" if executor == "fused" else "block")
 

@@ -49,6 +49,14 @@ def test_the_number_of_threads_does_not_matter(large, graph, options):
     assert np.abs(runs[0].x[-1] - truth).max() < 1e-5
 
 
+def test_one_large_trajectory_gets_a_team(large, monkeypatch):
+    crews, made = [], explicit.team.team_ints
+    monkeypatch.setattr(explicit.team, "team_ints", lambda block, crew: crews.append(crew) or made(block, crew))
+    field = NetworkField(ring(2100), node, edge, params={"omega": np.zeros(2100)})
+    dn.simulate(field, np.zeros(2100), 0.1, dt=0.1, save="last", threads=2)
+    assert crews == [2]
+
+
 def test_it_agrees_with_the_driver_of_small_systems(monkeypatch):
     rng = np.random.default_rng(0)
     field = NetworkField(ring(2500), node, edge, params={"omega": rng.normal(size=2500)})
