@@ -318,31 +318,33 @@ class _Problem:
 
 
 def _forward(problem, x, max_iterations):
+    """The certificate's step, several between two looks at the residual."""
     model = problem.model
     alpha, _ = problem.certificate.step()
     p = model.parameter_vector()
     block = model.block(PerLane(model.inputs, p.size) if model.inputs else None)
     p = np.hstack([np.tile(p, (len(x), 1)), problem.inputs])
-    status = [Status.MAX_ITERATIONS] * len(x)
-    iterations = np.zeros(len(x), int)
-    active = np.arange(len(x))
-    while True:
-        good, stuck, finite = problem.verdict(x[active], active)
-        for done, word in ((good, Status.OK), (stuck & ~good, Status.PRECISION), (~finite, Status.NONFINITE)):
-            for row in active[done]:
-                status[row] = word
-        active = active[~(good | stuck | ~finite)]
-        active = active[iterations[active] < max_iterations]
-        if active.size == 0:
-            return x, iterations, tuple(status)
-        x[active] = fixed_point.advance(block, x[active], p[active], alpha, _CHUNK)
-        iterations[active] += _CHUNK
+
+    def advance(active):
+        return fixed_point.advance(block, x[active], p[active], alpha, _CHUNK)
+
+    return _iterated(problem, x, max_iterations, advance, _CHUNK)
 
 
 def _anderson(problem, x, max_iterations):
     """Anderson's method on the forward step; the certificate's step where that does harm."""
     alpha, _ = problem.certificate.step()
     memory = Anderson(*x.shape)
+
+    def advance(active):
+        step = alpha * problem.model.rhs(0.0, x[active], problem.inputs[active])
+        return memory.step(active, x[active], x[active] + step, problem.norm.length(step))
+
+    return _iterated(problem, x, max_iterations, advance, 1)
+
+
+def _iterated(problem, x, max_iterations, advance, stride):
+    """Advance the samples, `stride` iterations at a time, until each has its verdict: states, iterations, statuses."""
     status, iterations = [Status.MAX_ITERATIONS] * len(x), np.zeros(len(x), int)
     active = np.arange(len(x))
     while True:
@@ -354,9 +356,8 @@ def _anderson(problem, x, max_iterations):
         active = active[iterations[active] < max_iterations]
         if active.size == 0:
             return x, iterations, tuple(status)
-        step = alpha * problem.model.rhs(0.0, x[active], problem.inputs[active])
-        x[active] = memory.step(active, x[active], x[active] + step, problem.norm.length(step))
-        iterations[active] += 1
+        x[active] = advance(active)
+        iterations[active] += stride
 
 
 def _newton(problem, x, max_iterations):

@@ -19,6 +19,7 @@ import numpy as np
 from ..errors import ArgumentError, Shown
 from ..fields.base import describe
 from ..fields.graph import coupling_matrix
+from .optimize import Adam
 
 __all__ = ["GraphHistory", "GraphTask", "accuracy", "chains", "fit_nodes", "karate_club", "normalised"]
 
@@ -223,9 +224,9 @@ def fit_nodes(net, task, *, epochs=100, lr=0.02, gamma=0.9, decay=0.0, tol=1e-8,
         raise ArgumentError("epochs", epochs, "a positive integer")
     names = ("W", "B", "C", "b", "d") if bias else ("W", "B", "C")
     net = net.projected(gamma)
-    moments = {name: [np.zeros_like(getattr(net, name)) for _ in range(2)] for name in names}
+    adam = Adam({name: getattr(net, name) for name in names})
     rows, X = [], None
-    for step in range(1, epochs + 1):
+    for _ in range(epochs):
         found = net.solve(task.U, tol, x0=X)
         X = found.x
         loss, hits, dY = _cross_entropy(X @ net.C.T + net.d, labels, shown)
@@ -233,13 +234,13 @@ def fit_nodes(net, task, *, epochs=100, lr=0.02, gamma=0.9, decay=0.0, tol=1e-8,
             break
         slopes = net.gradients(task.U, X, dY, tol)
         rows.append((loss, hits, found.iterations, slopes.iterations, net.mu))
-        changed = {}
-        for name in names:
-            value, (first, second) = getattr(net, name), moments[name]
-            slope = getattr(slopes, name) + (decay * value if value.ndim == 2 else 0.0)
-            first += 0.1 * (slope - first)
-            second += 0.001 * (slope**2 - second)
-            changed[name] = value - lr * (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        changed = {name: np.array(getattr(net, name), order="C") for name in names}
+        pull = {name: decay if value.ndim == 2 else 0.0 for name, value in changed.items()}  # a penalty of the loss
+        adam.step(
+            changed,
+            {name: np.ascontiguousarray(getattr(slopes, name) + pull[name] * value) for name, value in changed.items()},
+            lr,
+        )
         net = net.replace(**changed, weights=net.posedness[-2:]).projected(gamma)
     return net, GraphHistory(*(np.array(column) for column in zip(*rows, strict=True)))
 
